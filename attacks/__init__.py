@@ -1,0 +1,1 @@
+"""Crafting adversarial images: knows torch only, no dataset, no defense, no file."""

@@ -1,0 +1,38 @@
+"""The few exceptions that the project raises on purpose.
+
+Each carries one sentence that says what is wrong and what to do. The command line prints that sentence and
+exits with the class's `exit_code`; anything else that escapes is a bug and shows a traceback.
+"""
+
+
+class ErbenchError(Exception):
+    """Base of every exception raised on purpose.
+
+    exit_code: what the process ends with when nobody catches it.
+    """
+
+    exit_code = 2
+
+
+class RequestError(ErbenchError):
+    """The request cannot be served as asked: an unknown name, an option out of range, options that clash."""
+
+
+class DataError(ErbenchError):
+    """The data are missing, truncated, or not what they claim to be."""
+
+
+class ModelError(ErbenchError):
+    """A model breaks the contract that every attack relies on: eval mode, logits rather than probabilities."""
+
+
+class NotConvergedError(ErbenchError):
+    """Training ended without a usable model; its numbers would be noise, so none are given."""
+
+    exit_code = 1
+
+
+class AttackError(ErbenchError):
+    """An attack broke its own promise: images outside the box or its ball. A bug in it, never a result."""
+
+    exit_code = 1

@@ -1,0 +1,1 @@
+"""The harness: datasets, runs, judging, records, tables, plots and the command line."""

@@ -1,0 +1,35 @@
+"""`bench list`: what is registered."""
+
+from typing import Annotated
+
+import typer
+
+KINDS = ("defenses", "attacks", "datasets")
+
+
+def list_command(
+    kind: Annotated[str | None, typer.Argument(help="defenses, attacks or datasets; all of them when left out")] = None,
+) -> None:
+    """Show what is registered: name, one line, source."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from attacks.errors import RequestError
+    from attacks.registration import unknown_name
+    from attacks.registry import ATTACKS
+    from bench.datasets.registry import DATASETS
+    from defenses.registry import DEFENSES
+
+    registries = dict(zip(KINDS, (DEFENSES, ATTACKS, DATASETS), strict=True))
+    if kind is not None and kind not in registries:
+        raise RequestError(unknown_name("list", kind, list(KINDS)))
+    console = Console(highlight=False)
+    for title in [kind] if kind else KINDS:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column(title, no_wrap=True, style="bold")
+        table.add_column("what it is")
+        table.add_column("source", style="dim")
+        for entry in registries[title]:  # type: ignore[attr-defined]  # entries of three kinds
+            table.add_row(entry.name, entry.summary, entry.source)
+        console.print(table)

@@ -1,0 +1,72 @@
+"""What `bench run` prints: one table for all cells, notes, verdicts, and where the files lie."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.metrics_table import metrics_table
+from bench.record import Record
+
+COLUMN_WIDTH = 30  # "100.0 % [98.1, 100.0] n=10000" and its padding
+TITLE_WIDTH = 28
+
+
+def show_grid(records: Iterable[Record], total: int, results_dir: Path, *, quiet: bool) -> int:
+    """Print cells as they finish, then the table; return the exit code: 1 when a cell gave no numbers."""
+    console = Console(highlight=False)
+    done: list[Record] = []
+    failed: list[Record] = []
+    for number, record in enumerate(records, start=1):
+        (done if record.status == "done" else failed).append(record)
+        if total > 1 and not quiet:
+            print(f"cell {number}/{total}: {record.label}: {record.status}", file=sys.stderr, flush=True)
+    if done:
+        _print_tables(console, done)
+        _print_notes(console, done, results_dir)
+    for record in failed:
+        first_line = record.message.strip().splitlines()[-1] if record.message else record.status
+        console.print(f"[bold]{record.label}[/bold]: no numbers ({record.status}): {first_line}", soft_wrap=True)
+    return 1 if failed else 0
+
+
+def _print_tables(console: Console, records: Sequence[Record]) -> None:
+    per_table = max(1, (console.width - TITLE_WIDTH) // COLUMN_WIDTH)
+    for start in range(0, len(records), per_table):
+        part = records[start : start + per_table]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("")
+        for record in part:
+            table.add_column(_head(record), justify="right")
+        for row in metrics_table(part):
+            table.add_row(*row)
+        console.print(table)
+
+
+def _head(record: Record) -> str:
+    detector = record.spec["detector"]
+    trained = f"\ntrained on {detector['train_attack']}" if detector else ""
+    return f"{record.label}{trained}\n{record.spec['dataset']}, {record.spec['protocol']}, {record.spec['recipe']}"
+
+
+def _print_notes(console: Console, records: Sequence[Record], results_dir: Path) -> None:
+    console.print("rates: value, Wilson 95 % interval, n", style="dim")
+    for record in records:
+        for note in [*record.notes, *_embedding_note(record)]:
+            console.print(f"note ({record.label}): {note}", style="dim", soft_wrap=True)
+    for record in records:
+        console.print(f"{results_dir / 'runs' / record.run_id}", soft_wrap=True)
+
+
+def _embedding_note(record: Record) -> list[str]:
+    embedding = record.metrics.get("embedding")
+    if not embedding or "squared_mmd_unregularized" not in embedding:
+        return []
+    return [
+        f"embedding to {embedding['prior']} prior: squared MMD {embedding['squared_mmd']:.3f} "
+        f"(unregularized {embedding['squared_mmd_unregularized']:.3f}), std {embedding['std']:.2f} "
+        f"({embedding['std_unregularized']:.2f})"
+    ]

@@ -1,0 +1,114 @@
+"""The second station: train a classifier, or fit a detector on it, unless the store holds it already."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from bench.canonical import plain
+from bench.datasets.contract import Dataset, Split
+from bench.spec import ClassifierSpec, DetectorSpec
+from bench.workspace import Workspace
+from defenses.contract import Classifier, ClassifierEntry, Detector, DetectorEntry
+from defenses.registry import DEFENSES
+from defenses.training.contract import EpochSummary
+from defenses.training.verdict import require_convergence
+
+log = logging.getLogger("erbench")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedClassifier:
+    """classifier: in eval mode, frozen, on the device; key: in the store; history: one dict an epoch."""
+
+    classifier: Classifier
+    key: str
+    history: list[dict[str, Any]]
+
+
+def training_part(spec: ClassifierSpec, dataset: Dataset) -> Split:
+    """The training images that a spec asks for, in the split's order."""
+    if spec.n_train == len(dataset.train):
+        return dataset.train
+    order = torch.randperm(len(dataset.train), generator=Generator().manual_seed(spec.seed))
+    return dataset.train.take(order[: spec.n_train].sort().values)
+
+
+def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace) -> FittedClassifier:
+    """Train, or load from the store.
+
+    Raises:
+        NotConvergedError: training ended without a usable model, now or when it was first tried.
+    """
+    entry = DEFENSES.get(spec.name)
+    assert isinstance(entry, ClassifierEntry)
+    store, classes = workspace.store, len(dataset.class_names)
+    identity = {"spec": spec, "classes": classes, "dataset": dataset.digest}
+    key = store.key("classifiers", identity)
+    network = entry.build(spec.family, classes, spec.config, spec.seed)
+
+    item = store.load("classifiers", key)
+    if item is not None and _fits(network, item.tensors):
+        history = item.details["history"]
+    else:
+        history = plain(_train(entry, network, spec, dataset, workspace))
+        store.save("classifiers", key, spec=identity, tensors=network.state_dict(), details={"history": history})
+    epochs = [EpochSummary(**epoch) for epoch in history]
+    require_convergence(spec.name, epochs, classes, getattr(spec.config, "regularizer", ""))
+    network.to(workspace.device).eval().requires_grad_(False)
+    return FittedClassifier(classifier=network, key=key, history=history)
+
+
+def fit_detector(
+    spec: DetectorSpec, fitted: FittedClassifier, of: ClassifierSpec, dataset: Dataset, workspace: Workspace
+) -> Detector:
+    """Fit what comes before the logistic regression on the classifier's training images, or load it.
+
+    Raises:
+        RequestError: the training set is too small.
+    """
+    entry = DEFENSES.get(spec.name)
+    assert isinstance(entry, DetectorEntry)
+    store, device = workspace.store, workspace.device
+    identity = {"classifier": fitted.key, "detector": spec.name, "config": spec.config, "seed": of.seed}
+    key = store.key("detectors", identity)
+    item = store.load("detectors", key)
+    if item is None:
+        data = training_part(of, dataset).to(device)
+        with workspace.progress.task(f"fitting {spec.name} on {len(data)} images", 1) as task:
+            detector = entry.fit(fitted.classifier, data, spec.config, of.seed)
+            task.advance()
+        item = store.save("detectors", key, spec=identity, tensors=detector.tensors(), details={})
+    # restored also when it was just fitted, so that a first and a second run see the same bytes
+    return entry.restore({name: tensor.to(device) for name, tensor in item.tensors.items()}, spec.config)
+
+
+def _fits(network: Classifier, tensors: dict[str, Tensor]) -> bool:
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        log.warning("stored weights do not fit the network (%s); it is trained again", str(error).splitlines()[0])
+        return False
+    return True
+
+
+def _train(
+    entry: ClassifierEntry, network: Classifier, spec: ClassifierSpec, dataset: Dataset, workspace: Workspace
+) -> list[EpochSummary]:
+    device = workspace.device
+    data = training_part(spec, dataset).to(device)
+    network.to(device)
+    devices = [device] if device.type == "cuda" else []
+    with (
+        workspace.progress.task(f"training {spec.name} on {len(data)} images", spec.config.epochs) as task,
+        torch.random.fork_rng(devices=devices),  # dropout draws from the global generator and takes no other
+    ):
+        torch.manual_seed(spec.seed)
+
+        def report(epoch: EpochSummary) -> None:
+            losses = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in epoch.losses.items())
+            task.advance(f"accuracy {epoch.accuracy:.1%}, {losses}")
+
+        return entry.train(network, data, spec.config, spec.seed, report)

@@ -1,0 +1,129 @@
+"""The fourth station, and the only one that decides: correct, reached, flagged.
+
+Everything is computed anew in float32 from the images as stored; an attack's own word counts for nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from attacks.contract import Goal, reached
+from attacks.errors import AttackError
+from attacks.norms import l2_distance, linf_distance
+from bench.inference import logits_of_all
+from defenses.contract import Classifier, Detector
+from defenses.detectors.decision import Decision
+
+MARGIN_ROUNDING = 1e-3  # logit units: what float32 sums differ by between batch shapes and machines
+PIXEL_ROUNDING = 1e-5
+FLAG_FROM = 0.5  # probability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """Images of one role and kind, as stored.
+
+    role, kind: see `bench.outcomes`.
+    sample_ids, labels: (n,) int64.
+    images: (n, c, h, w) float32 in [0, 1]; clean: the images they came from.
+    goal: of the attack; None for clean and noisy images.
+    config: of the attack, for its confidence and budget; None likewise.
+    """
+
+    role: str
+    kind: str
+    sample_ids: Tensor
+    labels: Tensor
+    images: Tensor
+    clean: Tensor
+    goal: Goal | None = None
+    config: Any = None
+
+
+def judge(classifier: Classifier, detector: Detector | None, exhibit: Exhibit) -> pd.DataFrame:
+    """One row an image, without the detector's verdict, which `decide` adds.
+
+    Raises:
+        AttackError: images lie outside [0, 1] or outside the attack's L-infinity ball.
+    """
+    _require_bounds(exhibit)
+    logits = logits_of_all(classifier, exhibit.images)
+    predictions = logits.argmax(dim=1)
+    labels = exhibit.labels.to(predictions.device)
+    count = len(labels)
+    l2 = l2_distance(exhibit.images, exhibit.clean)
+    if exhibit.goal is None:
+        goal_class, margin = torch.full((count,), -1), torch.full((count,), torch.nan)
+        is_reached = torch.zeros(count, dtype=torch.bool)
+    else:
+        goal_class, margin = exhibit.goal.classes, exhibit.goal.margin(logits)
+        confidence = getattr(exhibit.config, "confidence", 0.0)
+        is_reached = reached(margin, max(0.0, confidence - MARGIN_ROUNDING))
+        max_l2 = getattr(exhibit.config, "max_l2", None)
+        if max_l2 is not None:
+            is_reached &= l2 <= max_l2 + PIXEL_ROUNDING
+    columns: dict[str, Any] = {
+        "sample_id": _numpy(exhibit.sample_ids),
+        "role": exhibit.role,
+        "kind": exhibit.kind,
+        "label": _numpy(labels),
+        "prediction": _numpy(predictions),
+        "correct": _numpy(predictions == labels),
+        "goal_class": _numpy(goal_class),
+        "margin": _numpy(margin),
+        "reached": _numpy(is_reached),
+        "l2": _numpy(l2),
+        "linf": _numpy(linf_distance(exhibit.images, exhibit.clean)),
+    }
+    if detector is not None:
+        scores = _numpy(detector.scores(classifier, exhibit.images, predictions))  # (n, scores)
+        columns |= {f"score_{name}": scores[:, i] for i, name in enumerate(detector.score_names)}
+    return pd.DataFrame(columns)
+
+
+def decide(outcomes: pd.DataFrame, decision: Decision, *, only_reached: bool) -> pd.DataFrame:
+    """Add the detector's verdict: `probability`, `flagged`, and `judged`.
+
+    Args:
+        outcomes: all rows of a detector's run.
+        decision: the fitted logistic regression.
+        only_reached: adversarial images that missed the confidence do not count in set II (high-confidence test
+            sets under the sound protocol).
+    """
+    probability = decision.probability(scores_of(outcomes))
+    counts = ~(outcomes["kind"] == "adversarial") | outcomes["reached"] | (outcomes["role"] == "fit")
+    return outcomes.assign(
+        probability=probability,
+        flagged=probability >= FLAG_FROM,
+        judged=counts if only_reached else True,
+    )
+
+
+def scores_of(outcomes: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The detector's scores, (rows, scores) float64."""
+    columns = [column for column in outcomes.columns if column.startswith("score_")]
+    return outcomes[columns].to_numpy(dtype=np.float64)
+
+
+def _require_bounds(exhibit: Exhibit) -> None:
+    images = exhibit.images
+    if len(images) == 0:
+        return
+    if float(images.min()) < 0 or float(images.max()) > 1:
+        raise AttackError(f"{exhibit.kind} images of set '{exhibit.role}' leave [0, 1]; nothing is counted")
+    epsilon = getattr(exhibit.config, "epsilon", None)
+    if epsilon is None:
+        return
+    farthest = float(linf_distance(images, exhibit.clean).max())
+    if farthest > epsilon + PIXEL_ROUNDING:
+        raise AttackError(
+            f"adversarial images are {farthest:.4f} from the clean ones, the budget is {epsilon}; nothing is counted"
+        )
+
+
+def _numpy(tensor: Tensor) -> Any:
+    return tensor.detach().cpu().numpy()

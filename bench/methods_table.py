@@ -1,0 +1,200 @@
+"""The paper-style table, Methods x (ACC-NADV, ACC-COM), as LaTeX (booktabs), Markdown or CSV.
+
+Records that differ in anything but the method stand in tables of their own. Reads records only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bench.canonical import canonical_json
+from bench.files import write_atomically, write_text
+from bench.metrics.rates import Rate
+from bench.paper.published import Published, published_for
+from bench.record import Record
+
+FORMATS = ("latex", "markdown", "csv")
+DETECTOR_COLUMNS = (("acc_nadv", "ACC-NADV"), ("acc_com", "ACC-COM"))
+CLASSIFIER_COLUMNS = (("clean_accuracy", "clean accuracy"), ("robust_accuracy", "robust accuracy"))
+LATEX_SPECIAL = {
+    "%": r"\%",
+    "&": r"\&",
+    "_": r"\_",
+    "#": r"\#",
+    "κ": r"$\kappa$",
+    "⁻": r"$^-$",
+    "→": r"$\to$",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodsTable:
+    """One table, numbers not yet rounded.
+
+    caption: dataset, recipe, sizes, seed; columns: (metric, title); records: one a row.
+    paper: the paper's cell for each record, None where it has none.
+    """
+
+    caption: str
+    columns: tuple[tuple[str, str], ...]
+    records: tuple[Record, ...]
+    paper: tuple[Published | None, ...]
+
+    @property
+    def has_paper(self) -> bool:
+        """Whether the paper has a number for any of the rows."""
+        return any(self.paper)
+
+
+def methods_tables(records: Sequence[Record]) -> list[MethodsTable]:
+    """Group finished records into tables whose rows differ by method alone."""
+    done = sorted((record for record in records if record.status == "done"), key=_group)
+    tables = []
+    for _, members in groupby(done, key=_group):
+        rows = tuple(members)
+        tables.append(
+            MethodsTable(
+                caption=caption(rows),
+                columns=DETECTOR_COLUMNS if rows[0].spec["detector"] else CLASSIFIER_COLUMNS,
+                records=rows,
+                paper=tuple(published_for(record.spec) for record in rows),
+            )
+        )
+    return tables
+
+
+def _group(record: Record) -> str:
+    """Everything that rows of one table share: all of the spec but the method and what follows from it."""
+    shared = {name: value for name, value in record.spec.items() if name not in ("defense", "classifier", "detector")}
+    detector = record.spec["detector"]
+    if detector:
+        shared |= {name: detector[name] for name in ("train_attack", "train_attack_config", "n_fit")}
+    classifier = {name: record.spec["classifier"][name] for name in ("family", "n_train", "seed")}
+    return canonical_json(shared | classifier | {"is_detector": bool(detector)})
+
+
+def caption(records: Sequence[Record]) -> str:
+    """What a reader must know of the numbers, in one sentence."""
+    spec = records[0].spec
+    detector = spec["detector"]
+    trained = f"trained on {detector['train_attack']}, " if detector else ""
+    sizes = f"set I {detector['n_fit']}, set II {spec['n_test']}" if detector else f"n {spec['n_test']}"
+    return (
+        f"{spec['dataset']}: {trained}tested on {attack_name(spec)}; protocol {spec['protocol']}, recipe "
+        f"{spec['recipe']}, {sizes} images, {spec['classifier']['n_train']} training images, seed {spec['seed']}; "
+        "percent with Wilson 95 % interval"
+    )
+
+
+def attack_name(spec: dict[str, Any]) -> str:
+    """An attack as tables name it: "cw κ=9 →3"."""
+    confidence = spec["attack_config"].get("confidence", 0)
+    name = f"{spec['attack']} κ={confidence:g}" if confidence else str(spec["attack"])
+    return name if spec["target"] == "none" else f"{name} →{spec['target']}"
+
+
+def method_name(record: Record) -> str:
+    """The paper's spelling of a method: ER1, ER1⁻, KD; classifiers as registered."""
+    name = str(record.spec["defense"])
+    return name.upper().replace("-MINUS", "⁻") if record.spec["detector"] else name
+
+
+def render(tables: Sequence[MethodsTable], form: str) -> str:
+    """All tables in one of `FORMATS`."""
+    match form:
+        case "latex":
+            return "\n".join(_latex(table) for table in tables)
+        case "markdown":
+            return "\n".join(_markdown(table) for table in tables)
+        case _:
+            return pd.concat([frame(table) for table in tables], ignore_index=True).to_csv(index=False)
+
+
+def save_latex(path: Path, records: Sequence[Record]) -> None:
+    """Write the LaTeX tables of `records`."""
+    text = render(methods_tables(records), "latex")
+    write_atomically(path, lambda temporary: write_text(temporary, text))
+
+
+def frame(table: MethodsTable) -> pd.DataFrame:
+    """One row a record: method, every metric's value, low, high and n, the paper's values, and the run."""
+    rows: list[dict[str, Any]] = []
+    for record, paper in zip(table.records, table.paper, strict=True):
+        row: dict[str, Any] = {"table": table.caption, "method": method_name(record)}
+        for metric, _ in table.columns:
+            value = record.rate(metric)
+            assert value is not None
+            row |= {metric: value.value, f"{metric}_low": value.low, f"{metric}_high": value.high}
+            row[f"{metric}_n"] = value.n
+            row[f"{metric}_paper"] = getattr(paper, metric, None)
+        rows.append(row | {"reached": _of(record, "reached"), "run": record.run_id})
+    return pd.DataFrame(rows)
+
+
+def _of(record: Record, metric: str) -> str:
+    value = record.rate(metric)
+    return f"{value.successes}/{value.n}" if value else ""
+
+
+def _cells(table: MethodsTable) -> list[list[str]]:
+    """Method, ours (with interval) a column, then the paper's where it has any."""
+    rows = []
+    for record, paper in zip(table.records, table.paper, strict=True):
+        row = [method_name(record), *(_with_interval(record.rate(metric)) for metric, _ in table.columns)]
+        if table.has_paper:
+            row += [f"{100 * getattr(paper, metric):.2f}" if paper else "n/a" for metric, _ in table.columns]
+        rows.append(row)
+    return rows
+
+
+def _with_interval(value: Rate | None) -> str:
+    if value is None or value.value is None or value.low is None or value.high is None:
+        return "n/a"
+    return f"{100 * value.value:.2f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+
+
+def _markdown(table: MethodsTable) -> str:
+    from tabulate import tabulate
+
+    titles = [title for _, title in table.columns]
+    headers = ["Methods", *titles] + ([f"{title} (paper)" for title in titles] if table.has_paper else [])
+    runs = ", ".join(f"`{record.run_id}`" for record in table.records)
+    align = ["left"] + ["right"] * (len(headers) - 1)
+    body = tabulate(_cells(table), headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
+    return f"{table.caption}. Runs: {runs}.\n\n{body}\n"
+
+
+def _latex(table: MethodsTable) -> str:
+    environment = Environment(
+        loader=PackageLoader("bench"),
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        autoescape=False,  # the output is LaTeX, escaped by `_escape`
+    )
+    titles = [title for _, title in table.columns]
+    count = len(titles)
+    groups = [{"title": "ours", "span": count, "first": 2, "last": count + 1}]
+    if table.has_paper:
+        number = next(paper.table for paper in table.paper if paper)
+        groups.append({"title": f"paper, Table {number}", "span": count, "first": count + 2, "last": 2 * count + 1})
+    return environment.get_template("methods.tex.j2").render(
+        runs=", ".join(record.run_id for record in table.records),
+        caption=_escape(table.caption) + ".",
+        columns=titles * len(groups),
+        groups=groups,
+        rows=[[_escape(cell) for cell in row] for row in _cells(table)],
+    )
+
+
+def _escape(text: str) -> str:
+    return "".join(LATEX_SPECIAL.get(character, character) for character in text)

@@ -1,0 +1,68 @@
+"""Every option of a run by name: how its text is read. One table for the command line and for files of options."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from attacks.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """An option. name: with underscores; parse: one value's text -> value, raising ValueError; what: in words."""
+
+    name: str
+    parse: Callable[[str], Any]
+    what: str
+
+
+def _bandwidth(text: str) -> float | None:
+    return None if text == "auto" else float(text)
+
+
+_TEXT = ("dataset", "defense", "attack", "train_attack", "target", "protocol", "recipe")
+_TEXT_OPTIONS = ("prior", "regularizer", "encoder_init")
+_WHOLE = ("n_train", "n_fit", "n_test", "seed", "image_size", "channels")
+_WHOLE_OPTIONS = ("steps", "restarts", "search_steps", "embedding_dim", "epochs", "neighbors")
+_NUMBERS = (
+    "epsilon",
+    "step_size",
+    "confidence",
+    "max_l2",
+    "learning_rate",
+    "initial_c",
+    "regularizer_weight",
+)
+REQUEST_OPTIONS = frozenset(_TEXT + _WHOLE)
+
+OPTIONS: dict[str, Option] = {
+    option.name: option
+    for option in (
+        *(Option(name=name, parse=str, what="a name") for name in _TEXT + _TEXT_OPTIONS),
+        *(Option(name=name, parse=int, what="a whole number") for name in _WHOLE + _WHOLE_OPTIONS),
+        *(Option(name=name, parse=float, what="a number") for name in _NUMBERS),
+        Option(name="bandwidth", parse=_bandwidth, what="a number or 'auto'"),
+        Option(name="adversarial_training", parse=lambda text: text == "true", what="true or false"),
+    )
+}
+
+
+def parse_list(name: str, text: str) -> list[Any]:
+    """Read a comma list: "er1,kd" -> ["er1", "kd"].
+
+    Raises:
+        RequestError: an element is empty, not of the option's kind, or listed twice.
+    """
+    option, flag = OPTIONS[name], f"--{name.replace('_', '-')}"
+    values: list[Any] = []
+    for part in text.split(","):
+        try:
+            if not part.strip():
+                raise ValueError
+            value = option.parse(part.strip())
+        except ValueError:
+            raise RequestError(f"{flag} takes {option.what} or a comma list of them, got '{text}'") from None
+        if value in values:
+            raise RequestError(f"{flag} lists '{part.strip()}' twice")
+        values.append(value)
+    return values

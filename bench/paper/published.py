@@ -1,0 +1,55 @@
+"""The paper's detection numbers, looked up by what a run is.
+
+Source: supplement, Tables 3 to 5 (`tables_3_4_5.csv`) and Table 6 (`table_6.csv`), transcribed; percentages.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A cell of the paper. table: its number; acc_nadv, acc_com: shares in [0, 1]."""
+
+    table: str
+    acc_nadv: float
+    acc_com: float
+
+
+def published_for(spec: dict[str, Any]) -> Published | None:
+    """The paper's numbers for a run spec (plain JSON, as in records); None where it has none.
+
+    A run at the confidence of Tables 3 to 5 is matched by training attack, any other by Table 6.
+    """
+    detector = spec["detector"]
+    if detector is None:
+        return None
+    confidence = float(spec["attack_config"].get("confidence", 0))
+    if spec["attack"] == "cw" and confidence > 0:
+        return _high_confidence().get((spec["dataset"], detector["train_attack"], confidence, detector["name"]))
+    return _table_6().get((spec["dataset"], spec["attack"], detector["name"]))
+
+
+@cache
+def _high_confidence() -> dict[tuple[str, str, float, str], Published]:
+    return {
+        (row["dataset"], row["train_attack"], float(row["confidence"]), row["method"]): _cell(row["table"], row)
+        for row in _rows("tables_3_4_5.csv")
+    }
+
+
+@cache
+def _table_6() -> dict[tuple[str, str, str], Published]:
+    return {(row["dataset"], row["attack"], row["method"]): _cell("6", row) for row in _rows("table_6.csv")}
+
+
+def _cell(table: str, row: dict[str, str]) -> Published:
+    return Published(table=table, acc_nadv=float(row["acc_nadv"]) / 100, acc_com=float(row["acc_com"]) / 100)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with files("bench.paper").joinpath(name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,109 @@
+"""What a run leaves behind: `record.json` and `outcomes.parquet`, checked against each other when read."""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.canonical import canonical_json, plain
+from bench.files import sha256_of, write_atomically, write_text
+from bench.metrics.rates import Rate
+from bench.spec import SCHEMA
+
+log = logging.getLogger("erbench")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One run.
+
+    schema: version of this layout; run_id: its hash, and the name of its folder.
+    status: "done", "not-converged" or "error"; message: says why, empty when done.
+    label: a few words for tables; spec: the run spec as plain JSON.
+    dataset_digest: SHA-256 of the images.
+    metrics: by name, rates as dicts of `bench.metrics.rates.Rate`, other numbers as they are.
+    training: one dict an epoch; detector: what was fitted (bandwidth, weights, noise), empty for classifiers.
+    notes: sentences a reader of the numbers should know.
+    seconds: per station; provenance: versions, revision, machine; command: makes the record again.
+    """
+
+    schema: int = SCHEMA
+    run_id: str
+    status: str
+    message: str
+    label: str
+    spec: dict[str, Any]
+    dataset_digest: str
+    metrics: dict[str, Any]
+    training: list[dict[str, Any]]
+    detector: dict[str, Any]
+    notes: list[str]
+    seconds: dict[str, float]
+    provenance: dict[str, Any]
+    command: str
+
+    def rate(self, name: str) -> Rate | None:
+        """A metric as a rate; None when this run has no such metric."""
+        value = self.metrics.get(name)
+        return Rate(**value) if isinstance(value, dict) else None
+
+    def number(self, name: str) -> float | None:
+        """A metric that is a plain number; None when this run has no such metric."""
+        value = self.metrics.get(name)
+        return float(value) if isinstance(value, int | float) else None
+
+
+def save_record(folder: Path, record: Record, outcomes: pd.DataFrame | None) -> None:
+    """Write outcomes first, then the record, whose presence says that the run is complete."""
+    checksum = ""
+    if outcomes is not None:
+        path = folder / "outcomes.parquet"
+        write_atomically(path, lambda temporary: outcomes.to_parquet(temporary, index=False))
+        checksum = sha256_of(path)
+    body = plain(record)
+    envelope = {"record": body, "outcomes_sha256": checksum, "sha256": _digest(body)}
+    text = json.dumps(envelope, indent=1)
+    write_atomically(folder / "record.json", lambda temporary: write_text(temporary, text))
+
+
+def load_record(folder: Path) -> Record | None:
+    """The record in `folder`, or None when there is none, or a damaged one, which is reported."""
+    path = folder / "record.json"
+    if not path.exists():
+        return None
+    try:
+        envelope = json.loads(path.read_text(encoding="utf-8"))
+        body = envelope["record"]
+        if body["schema"] > SCHEMA:
+            log.warning("%s has schema %s, this version reads up to %s; skipped", path, body["schema"], SCHEMA)
+            return None
+        if _digest(body) != envelope["sha256"]:
+            log.warning("%s does not match its checksum; skipped", path)
+            return None
+        outcomes = folder / "outcomes.parquet"
+        if envelope["outcomes_sha256"] and sha256_of(outcomes) != envelope["outcomes_sha256"]:
+            log.warning("%s does not match its checksum; the record is not used", outcomes)
+            return None
+        return Record(**body)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s cannot be read (%s); skipped", path, error)
+        return None
+
+
+def load_records(results_dir: str | Path = "results") -> list[Record]:
+    """All readable records below a results folder, oldest first."""
+    found = [load_record(path.parent) for path in Path(results_dir).glob("runs/*/record.json")]
+    return sorted((record for record in found if record), key=lambda record: record.provenance["created"])
+
+
+def load_outcomes(folder: Path) -> pd.DataFrame:
+    """The rows behind a record's metrics."""
+    return pd.read_parquet(folder / "outcomes.parquet")
+
+
+def _digest(body: Any) -> str:
+    return hashlib.sha256(canonical_json(body).encode()).hexdigest()

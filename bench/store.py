@@ -1,0 +1,78 @@
+"""The content-addressed store: fitted defenses and crafted images, each under the hash of what made it.
+
+An item is `<kind>/<key>.safetensors` and `<key>.json` beside it, written in this order. The JSON carries the
+tensors' checksum and is the mark that the item is complete: a file without it does not exist to the store. Nothing is
+ever unpickled.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from bench.canonical import content_hash, plain
+from bench.files import sha256_of, write_atomically, write_text
+
+FORMAT = 1
+log = logging.getLogger("erbench")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A stored thing. tensors: by name, on the CPU; details: whatever JSON was stored beside them."""
+
+    tensors: dict[str, Tensor]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The store below one folder."""
+
+    root: Path
+
+    def key(self, kind: str, spec: Any) -> str:
+        """The hash that names the item of `kind` made from `spec`."""
+        return content_hash({"kind": kind, "format": FORMAT, "spec": spec})
+
+    def load(self, kind: str, key: str) -> Item | None:
+        """The item, or None when it is absent. A damaged or foreign one is reported and counts as absent."""
+        tensors_path, details_path = self._paths(kind, key)
+        if not details_path.exists():
+            return None
+        try:
+            envelope = json.loads(details_path.read_text())
+            if envelope.get("format") != FORMAT or envelope.get("kind") != kind:
+                log.warning("%s is not of this version's format; it is made again", details_path)
+                return None
+            if sha256_of(tensors_path) != envelope["sha256"]:
+                log.warning("%s does not match its checksum; it is not loaded but made again", tensors_path)
+                return None
+            return Item(tensors=load_file(tensors_path), details=envelope["details"])
+        except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+            log.warning("%s cannot be read (%s); it is made again", details_path, error)
+            return None
+
+    def save(self, kind: str, key: str, *, spec: Any, tensors: dict[str, Tensor], details: Any) -> Item:
+        """Store an item whole; `DataError` when the folder cannot be written to."""
+        tensors_path, details_path = self._paths(kind, key)
+        held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        write_atomically(tensors_path, lambda path: save_file(held, path))
+        envelope = {
+            "format": FORMAT,
+            "kind": kind,
+            "sha256": sha256_of(tensors_path),
+            "spec": plain(spec),
+            "details": plain(details),
+        }
+        write_atomically(details_path, lambda path: write_text(path, json.dumps(envelope, indent=1)))
+        return Item(tensors=held, details=envelope["details"])
+
+    def _paths(self, kind: str, key: str) -> tuple[Path, Path]:
+        folder = self.root / kind
+        return folder / f"{key}.safetensors", folder / f"{key}.json"

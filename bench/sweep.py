@@ -1,0 +1,105 @@
+"""A grid run cell by cell: everything is checked before the first cell starts, and one cell's crash leaves the rest."""
+
+import logging
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from attacks.errors import ErbenchError
+from bench.canonical import plain
+from bench.datasets.contract import Dataset, LoadRequest
+from bench.datasets.registry import load_dataset
+from bench.files import require_writable
+from bench.grid import expand
+from bench.pipeline import run_cell
+from bench.provenance import provenance
+from bench.record import Record, save_record
+from bench.request import Request, resolve
+from bench.spec import RunSpec
+from bench.workspace import Workspace
+
+log = logging.getLogger("erbench")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A run ready to start: its spec and its data."""
+
+    spec: RunSpec
+    dataset: Dataset
+
+
+def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell]:
+    """Turn listed options into cells, each checked against its data; nothing is written or trained.
+
+    Args:
+        values: by option name with underscores, the values asked for (`bench.options`).
+        workspace: says where the data are.
+
+    Raises:
+        RequestError, DataError: what was asked for does not fit, or its data are missing or damaged.
+    """
+    requests = expand(values)
+    datasets: dict[tuple[Any, ...], Dataset] = {}
+    cells = []
+    for request in requests:
+        key = (request.dataset, request.image_size, request.channels)
+        if key not in datasets:
+            datasets[key] = _load(request, workspace)
+        cells.append(Cell(spec=resolve(request, datasets[key]), dataset=datasets[key]))
+    return cells
+
+
+def _load(request: Request, workspace: Workspace) -> Dataset:
+    return load_dataset(
+        request.dataset,
+        LoadRequest(
+            data_dir=workspace.data_dir,
+            download=workspace.download,
+            image_size=request.image_size,
+            channels=request.channels,
+        ),
+    )
+
+
+def sweep(cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
+    """Run the cells in order and yield each one's record.
+
+    A single cell's error is raised. Among several, an error becomes a record of status "error", which counts as
+    nothing, and the sweep goes on.
+
+    Raises:
+        DataError: the results folder cannot be written to.
+    """
+    require_writable(workspace.results_dir)
+    for cell in cells:
+        try:
+            yield run_cell(cell.spec, cell.dataset, workspace)
+        except Exception as error:
+            if len(cells) == 1:
+                raise
+            message = str(error) if isinstance(error, ErbenchError) else traceback.format_exc()
+            log.error("%s failed: %s", cell.spec.label, message.strip().splitlines()[-1])
+            yield _error_record(cell, message, workspace)
+
+
+def _error_record(cell: Cell, message: str, workspace: Workspace) -> Record:
+    run_id = cell.spec.run_id(cell.dataset.digest)
+    record = Record(
+        run_id=run_id,
+        status="error",
+        message=message,
+        label=cell.spec.label,
+        spec=plain(cell.spec),
+        dataset_digest=cell.dataset.digest,
+        metrics={},
+        training=[],
+        detector={},
+        notes=[],
+        seconds={},
+        provenance=provenance(workspace.device),
+        command=workspace.command,
+    )
+    save_record(workspace.run_dir(run_id), record, None)
+    return record

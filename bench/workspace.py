@@ -1,0 +1,60 @@
+"""Where a run happens: folders, device, batch size, and who is told of progress. None of it changes a number's spec."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from attacks.errors import RequestError
+from bench.progress import Progress, Silent
+from bench.store import Store
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """A place to work in.
+
+    results_dir: runs go to `runs/` below it, cached models and images to `store/`.
+    data_dir: holds the datasets; download: fetch what is missing.
+    device: where networks run.
+    progress: who is told.
+    command: the command line to note in records; empty for library calls.
+    """
+
+    results_dir: Path = Path("results")
+    data_dir: Path = Path("data")
+    download: bool = False
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    progress: Progress = field(default_factory=Silent)
+    command: str = ""
+
+    @property
+    def store(self) -> Store:
+        """The cache of fitted defenses and crafted images."""
+        return Store(self.results_dir / "store")
+
+    def run_dir(self, run_id: str) -> Path:
+        """The folder of one run's record."""
+        return self.results_dir / "runs" / run_id
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is CUDA where there is any.
+
+    Raises:
+        RequestError: the name is unknown, or CUDA is asked for and absent.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in DEVICES or (index and not (kind == "cuda" and index.isdigit())):
+        raise RequestError(f"unknown device '{name}'; known: auto, cpu, cuda, cuda:N")
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise RequestError("--device cuda: PyTorch sees no CUDA device here; use --device cpu")
+        if index and int(index) >= torch.cuda.device_count():
+            raise RequestError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+        return torch.device(name)
+    if kind == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cpu")

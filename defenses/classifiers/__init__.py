@@ -1,0 +1,1 @@
+"""The registered classifiers: what each is built from and how it is trained."""

@@ -1,0 +1,1 @@
+"""Detectors of adversarial examples, one a file, behind one contract."""

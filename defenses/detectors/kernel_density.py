@@ -1,0 +1,151 @@
+"""KD: log-density of the last hidden layer under the predicted class's kernel density estimate.
+
+Source: Feinman et al. 2017, arXiv:1703.00410, section 3.1. The paper fixes bandwidths (1.20 MNIST, 0.26 CIFAR-10)
+for its own networks and says to retune for others: the default is a log grid by held-out likelihood [D].
+
+ER (supplement B.1, Algorithm 1) is the same construction on the encoder's embedding, with the kernel
+exp(-d^2 / sigma^2), which is scikit-learn's with h = sigma / sqrt(2).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from attacks.checks import require_positive
+from defenses.contract import Classifier, DetectorEntry, device_of
+from defenses.detectors.class_density import ClassDensity, choose_bandwidth, require_enough
+from defenses.training.contract import ImageSource
+
+GRID = tuple(float(bandwidth) for bandwidth in np.geomspace(0.1, 10, 21))
+BATCH = 500  # images that pass the network at once
+
+Represent = Callable[[Classifier, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DensityConfig:
+    """bandwidth: of the kernel, in the detector's own convention; None chooses it by held-out likelihood."""
+
+    bandwidth: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bandwidth is not None:
+            require_positive("bandwidth", self.bandwidth)
+
+
+class DensityDetector:
+    """Scores an image by the log-density of its representation under its predicted class."""
+
+    score_names: tuple[str, ...] = ("log_density",)
+
+    def __init__(self, density: ClassDensity, represent: Represent) -> None:
+        self.density = density
+        self._represent = represent
+
+    def scores(self, classifier: Classifier, images: Tensor, predictions: Tensor) -> Tensor:
+        """Images (n, c, h, w), predicted classes (n,) int64 -> (n, 1) float64, natural log of a density."""
+        queries = represent_all(self._represent, classifier, images)
+        device = queries.device
+        return self.density.log_density(queries, predictions.to(device))[:, None].cpu()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Points (n, d) float64, labels (n,) int64, bandwidth () float64."""
+        bandwidth = torch.tensor(self.density.bandwidth, dtype=torch.float64)
+        return {"points": self.density.points, "labels": self.density.labels, "bandwidth": bandwidth}
+
+
+def represent_all(represent: Represent, classifier: Classifier, images: Tensor) -> Tensor:
+    """Apply `represent` batch by batch without gradients: (n, c, h, w) -> (n, d) float64."""
+    with torch.inference_mode():
+        parts = [represent(classifier, batch).to(torch.float64) for batch in images.split(BATCH)]
+    return torch.cat(parts).clone()  # a copy outside inference mode
+
+
+def _fit(
+    represent: Represent,
+    sigma_over_h: float,
+    classifier: Classifier,
+    data: ImageSource,
+    config: DensityConfig,
+    seed: int,
+) -> DensityDetector:
+    labels = data.labels.to(device_of(classifier))
+    require_enough(labels)
+    indices = torch.arange(len(data), device=labels.device)
+    parts = [represent_all(represent, classifier, data.images(batch)) for batch in indices.split(BATCH)]
+    points = torch.cat(parts)
+    if config.bandwidth is None:
+        grid = [bandwidth / sigma_over_h for bandwidth in GRID]
+        chosen = choose_bandwidth(points, labels, grid, Generator().manual_seed(seed))
+    else:
+        chosen = config.bandwidth / sigma_over_h
+    return DensityDetector(ClassDensity(points=points, labels=labels, bandwidth=chosen), represent)
+
+
+def _restore(represent: Represent, tensors: dict[str, Tensor], _config: DensityConfig) -> DensityDetector:
+    density = ClassDensity(points=tensors["points"], labels=tensors["labels"], bandwidth=float(tensors["bandwidth"]))
+    return DensityDetector(density, represent)
+
+
+def _er_entry(
+    name: str, summary: str, *, classifier: str, adversarial_classifier: str | None, embedding: str
+) -> DetectorEntry:
+    return DetectorEntry(
+        name=name,
+        summary=summary,
+        source="supplement B.1, Algorithm 1; which variant is which is our reading",
+        classifier=classifier,
+        adversarial_classifier=adversarial_classifier,
+        embedding=embedding,
+        options=frozenset({"bandwidth"}),
+        config=DensityConfig,
+        fit=partial(_fit, Classifier.embedding, math.sqrt(2)),
+        restore=partial(_restore, Classifier.embedding),
+    )
+
+
+KD = DetectorEntry(
+    name="kd",
+    summary="density of the last hidden layer, on the standard network",
+    source="Feinman et al. 2017, arXiv:1703.00410",
+    classifier="standard",
+    adversarial_classifier="madry",
+    options=frozenset({"bandwidth"}),
+    config=DensityConfig,
+    fit=partial(_fit, Classifier.features, 1.0),
+    restore=partial(_restore, Classifier.features),
+)
+
+ER1 = _er_entry(
+    "er1",
+    "ER-Detector: density of the ER-Classifier's embedding, final embedding dimension",
+    classifier="er-classifier",
+    adversarial_classifier="er-classifier-at",
+    embedding="final",
+)
+ER2 = _er_entry(
+    "er2",
+    "ER-Detector at the estimated intrinsic dimension",
+    classifier="er-classifier",
+    adversarial_classifier="er-classifier-at",
+    embedding="intrinsic",
+)
+ER1_MINUS = _er_entry(
+    "er1-minus",
+    "er1 without regularization (on E-CLA)",
+    classifier="e-cla",
+    adversarial_classifier=None,
+    embedding="final",
+)
+ER2_MINUS = _er_entry(
+    "er2-minus",
+    "er2 without regularization (on E-CLA)",
+    classifier="e-cla",
+    adversarial_classifier=None,
+    embedding="intrinsic",
+)

@@ -1,0 +1,165 @@
+"""LID: local intrinsic dimensionality at the input and at every layer's output.
+
+Source: Ma et al. 2018, arXiv:1801.02613, section 4 and Algorithm 1. Four departures from the published code:
+- the minibatch of clean reference images is drawn from the training set, once, so that an image's score depends
+  on no other query and needs nothing that a deployed detector lacks (the published one compares an image with the
+  clean originals of its own test batch) [D];
+- only a true self-match (a query that is a reference image) is left out; the published code drops every query's
+  nearest distance;
+- distances are floored, since one exact duplicate gives 0 and nothing but duplicates NaN;
+- too few references for k are refused; the published code lowers k silently.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from attacks.checks import require_positive
+from attacks.errors import RequestError
+from defenses.contract import Classifier, DetectorEntry, device_of
+from defenses.training.contract import ImageSource
+
+SMALLEST_DISTANCE = 1e-12
+LARGEST_LID = 1e4  # what neighbors at one distance get instead of infinity
+BATCH = 100  # queries whose activations are held at once
+COPIES = (nn.Dropout, nn.Flatten, nn.Identity)  # in eval mode their outputs repeat their inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LidConfig:
+    """neighbors: k; minibatch: how many clean reference images."""
+
+    neighbors: int = 20
+    minibatch: int = 100
+
+    def __post_init__(self) -> None:
+        require_positive("neighbors", self.neighbors)
+        if self.minibatch <= self.neighbors:
+            raise RequestError(f"minibatch must exceed neighbors ({self.neighbors}), got {self.minibatch}")
+
+
+def local_intrinsic_dimension(distances: Tensor, neighbors: int) -> Tensor:
+    """Maximum-likelihood estimate -1 / mean(ln(r_i / r_k)) over the k nearest distances.
+
+    Args:
+        distances: (n, m) float, to m references; a self-match is given as inf.
+        neighbors: k.
+
+    Returns:
+        (n,) float64, at most `LARGEST_LID`.
+
+    Raises:
+        RequestError: a query has fewer than k references.
+    """
+    usable = torch.isfinite(distances).sum(dim=1)
+    if distances.shape[1] < neighbors or int(usable.min()) < neighbors:
+        raise RequestError(f"LID with {neighbors} neighbors needs as many references, a query has fewer")
+    nearest = distances.to(torch.float64).topk(neighbors, dim=1, largest=False).values  # (n, k) ascending
+    nearest = nearest.clamp(min=SMALLEST_DISTANCE)
+    mean_log = (nearest / nearest[:, -1:]).log().mean(dim=1)  # (n,) <= 0
+    return 1 / (-mean_log).clamp(min=1 / LARGEST_LID)
+
+
+class LidDetector:
+    """Scores an image by its LID at the input and at every layer.
+
+    Args:
+        references: (m, c, h, w) float32 clean images.
+        config: k and m.
+        layers: number of layer outputs, the input included.
+    """
+
+    def __init__(self, references: Tensor, config: LidConfig, layers: int) -> None:
+        self._references = references
+        self._config = config
+        self.score_names: tuple[str, ...] = tuple(f"lid_{layer}" for layer in range(layers))
+
+    def scores(self, classifier: Classifier, images: Tensor, predictions: Tensor) -> Tensor:
+        """Images (n, c, h, w) -> (n, layers) float64 on the CPU; predictions are not used."""
+        del predictions
+        reference_layers = layer_outputs(classifier, self._references)
+        rows = []
+        for batch in images.split(BATCH):
+            is_self = self_matches(batch.flatten(1), self._references.flatten(1))
+            columns = []
+            for queries, references in zip(layer_outputs(classifier, batch), reference_layers, strict=True):
+                distances = euclidean(queries, references)
+                distances = distances.masked_fill(is_self, torch.inf)
+                columns.append(local_intrinsic_dimension(distances, self._config.neighbors))
+            rows.append(torch.stack(columns, dim=1))
+        return torch.cat(rows).cpu()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """References (m, c, h, w) float32; layers () int64."""
+        return {"references": self._references, "layers": torch.tensor(len(self.score_names))}
+
+
+def self_matches(queries: Tensor, references: Tensor) -> Tensor:
+    """Where a query is itself a reference: (n, d), (m, d) -> (n, m) bool, at most one a query.
+
+    Further copies of the same image stay among the neighbors: they are neighbors.
+    """
+    equal = euclidean(queries, references) == 0
+    return equal & (equal.cumsum(dim=1) == 1)
+
+
+def euclidean(queries: Tensor, references: Tensor) -> Tensor:
+    """Distances (n, d), (m, d) -> (n, m) float32, by subtraction: near ones keep their digits."""
+    return torch.cdist(queries, references, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def layer_outputs(classifier: Classifier, images: Tensor) -> list[Tensor]:
+    """The input and the output of every layer of encoder and head, each flattened to (n, d) float32."""
+    outputs = [images.flatten(1)]
+    with torch.inference_mode(), _recording(classifier, outputs):
+        classifier(images)
+    return outputs
+
+
+@contextmanager
+def _recording(classifier: Classifier, outputs: list[Tensor]) -> Iterator[None]:
+    def record(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs.append(output.flatten(1).clone())
+
+    leaves = [
+        module
+        for part in (classifier.encoder, classifier.head)
+        for module in part.modules()
+        if not list(module.children()) and not isinstance(module, COPIES)
+    ]
+    handles = [module.register_forward_hook(record) for module in leaves]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _fit(classifier: Classifier, data: ImageSource, config: LidConfig, seed: int) -> LidDetector:
+    if len(data) < config.minibatch:
+        raise RequestError(
+            f"lid needs {config.minibatch} clean reference images, the training set has {len(data)}. Raise --n-train"
+        )
+    order = torch.randperm(len(data), generator=Generator().manual_seed(seed))[: config.minibatch]
+    references = data.images(order.to(device_of(classifier)))
+    return LidDetector(references, config, layers=len(layer_outputs(classifier, references[:1])))
+
+
+def _restore(tensors: dict[str, Tensor], config: LidConfig) -> LidDetector:
+    return LidDetector(tensors["references"], config, layers=int(tensors["layers"]))
+
+
+LID = DetectorEntry(
+    name="lid",
+    summary="local intrinsic dimensionality at every layer, on the standard network",
+    source="Ma et al. 2018, arXiv:1801.02613",
+    classifier="standard",
+    adversarial_classifier="madry",
+    options=frozenset({"neighbors"}),
+    config=LidConfig,
+    fit=_fit,
+    restore=_restore,
+)

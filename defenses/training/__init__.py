@@ -1,0 +1,1 @@
+"""Training loops, each short enough to read on a screen."""

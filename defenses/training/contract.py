@@ -1,0 +1,101 @@
+"""What every training loop takes and gives."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler
+
+from attacks.pgd import PgdConfig
+
+
+class ImageSource(Protocol):
+    """Labelled images that can be asked for by index."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(n,) int64."""
+
+    def __len__(self) -> int: ...
+
+    def images(self, indices: Tensor | slice) -> Tensor:
+        """(m, c, h, w) float32 in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How a classifier is trained.
+
+    epochs, batch_size: as usual.
+    learning_rate: Adam's; for ER networks the encoder's (eta), from which the others follow.
+    schedule: "constant", or "cosine": the learning rates fall to zero along half a cosine over all epochs.
+    adversarial: the attack that min-max training trains against; None trains on clean images.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: str = "constant"
+    adversarial: PgdConfig | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochSummary:
+    """Means over one epoch's batches.
+
+    epoch: counted from 1; epochs: how many there will be.
+    losses: by name, means over images.
+    accuracy: share of training images classified correctly while the epoch ran.
+    """
+
+    epoch: int
+    epochs: int
+    losses: dict[str, float]
+    accuracy: float
+
+
+Report = Callable[[EpochSummary], None]
+"""Called after every epoch."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Sums over an epoch, kept on the device so that no batch waits for a number to be copied."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    images: int = 0
+
+    def add(self, *, images: int, **values: Tensor) -> None:
+        """Add a batch of `images` images; each value is its mean over the batch, a scalar."""
+        self.images += images
+        for name, value in values.items():
+            weighted = value.detach().to(torch.float64) * images
+            self.sums[name] = self.sums.get(name, torch.zeros_like(weighted)) + weighted
+
+    def summary(self, epoch: int, epochs: int) -> EpochSummary:
+        """The epoch's means; `accuracy` must be among the values added."""
+        means = {name: float(total) / max(1, self.images) for name, total in self.sums.items()}
+        return EpochSummary(epoch=epoch, epochs=epochs, accuracy=means.pop("accuracy"), losses=means)
+
+
+def shuffled_batches(count: int, batch_size: int, generator: Generator) -> Iterator[Tensor]:
+    """Indices 0..count-1 in random order, `batch_size` at a time; the last may be shorter but never one image."""
+    order = torch.randperm(count, generator=generator)
+    for batch in order.split(batch_size):
+        if len(batch) > 1 or count == 1:  # batch normalization has no variance of a single image
+            yield batch
+
+
+def make_schedule(optimizer: Optimizer, config: TrainingConfig) -> LRScheduler:
+    """The schedule of learning rates, to be stepped once an epoch."""
+    if config.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=config.epochs)
+    return ConstantLR(optimizer, factor=1.0)
+
+
+def accuracy_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """Share of (n, classes) logits whose largest is at the label, a float scalar."""
+    return (logits.argmax(dim=1) == labels).float().mean()

@@ -1,0 +1,188 @@
+"""Training settings by dataset family: the paper's, and quick ones for two CPU cores.
+
+Sources: [S] supplement Table 1 (adversarial training); [A] the author's training code (learning rates, lambda_1,
+batch sizes, epochs); [D] our decision where both are silent: all of `quick`, the networks without an embedding,
+everything of Tiny ImageNet but its epsilon and iterations, and `digits`.
+"""
+
+from dataclasses import dataclass
+
+from attacks.errors import RequestError
+from attacks.pgd import PgdConfig
+from attacks.registration import unknown_name
+
+RECIPES = ("quick", "paper")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What the defenses of one family take their training settings from.
+
+    epochs, adversarial_epochs: without and with min-max training.
+    batch_size: images a step.
+    learning_rate: of ER networks (eta of the encoder).
+    baseline_epochs, baseline_learning_rate: of the baseline network.
+    regularizer_weight: lambda_1.
+    separate_steps, head_rate: the author's order of updates and the head's learning rate; see `EmbeddingConfig`.
+    schedule: of the learning rates; the author's schedulers never stepped, so his were constant.
+    adversary: the attack of min-max training.
+    """
+
+    epochs: int
+    adversarial_epochs: int
+    batch_size: int
+    learning_rate: float
+    baseline_epochs: int
+    baseline_learning_rate: float
+    regularizer_weight: float
+    separate_steps: bool
+    head_rate: float
+    schedule: str
+    adversary: PgdConfig
+
+
+_PAPER = {
+    "mnist": Recipe(
+        epochs=60,
+        adversarial_epochs=20,
+        batch_size=100,
+        learning_rate=1e-4,
+        baseline_epochs=60,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=5e-4,
+        separate_steps=True,
+        head_rate=1 / 20,
+        schedule="constant",
+        adversary=PgdConfig(epsilon=0.3, step_size=0.01, steps=40),
+    ),
+    "cifar10": Recipe(
+        epochs=30,
+        adversarial_epochs=20,
+        batch_size=100,
+        learning_rate=5e-5,
+        baseline_epochs=30,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=0.1,
+        separate_steps=True,
+        head_rate=1 / 20,
+        schedule="constant",
+        adversary=PgdConfig(epsilon=0.03, step_size=0.01, steps=20),
+    ),
+    "stl10": Recipe(
+        epochs=30,
+        adversarial_epochs=20,
+        batch_size=64,
+        learning_rate=5e-5,
+        baseline_epochs=30,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=0.1,
+        separate_steps=True,
+        head_rate=1 / 20,
+        schedule="constant",
+        adversary=PgdConfig(epsilon=0.03, step_size=0.0078, steps=20),
+    ),
+    "tiny-imagenet": Recipe(
+        epochs=30,
+        adversarial_epochs=20,
+        batch_size=100,
+        learning_rate=5e-5,
+        baseline_epochs=30,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=0.1,
+        separate_steps=True,
+        head_rate=1 / 20,
+        schedule="constant",
+        adversary=PgdConfig(epsilon=0.01, step_size=0.0025, steps=10),
+    ),
+    "digits": Recipe(
+        epochs=200,
+        adversarial_epochs=100,
+        batch_size=100,
+        learning_rate=1e-4,
+        baseline_epochs=100,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=5e-4,
+        separate_steps=True,
+        head_rate=1 / 20,
+        schedule="constant",
+        adversary=PgdConfig(epsilon=0.3, step_size=0.01, steps=40),
+    ),
+}
+
+_QUICK = {
+    "mnist": Recipe(
+        epochs=2,
+        adversarial_epochs=3,
+        batch_size=100,
+        learning_rate=5e-4,
+        baseline_epochs=3,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=0.1,
+        separate_steps=False,
+        head_rate=1.0,
+        schedule="cosine",
+        adversary=PgdConfig(epsilon=0.3, step_size=0.075, steps=7),
+    ),
+    "cifar10": Recipe(
+        epochs=5,
+        adversarial_epochs=5,
+        batch_size=100,
+        learning_rate=5e-4,
+        baseline_epochs=5,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=0.1,
+        separate_steps=False,
+        head_rate=1.0,
+        schedule="cosine",
+        adversary=PgdConfig(epsilon=0.03, step_size=0.01, steps=7),
+    ),
+    "stl10": Recipe(
+        epochs=5,
+        adversarial_epochs=5,
+        batch_size=64,
+        learning_rate=5e-4,
+        baseline_epochs=5,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=0.1,
+        separate_steps=False,
+        head_rate=1.0,
+        schedule="cosine",
+        adversary=PgdConfig(epsilon=0.03, step_size=0.0078, steps=7),
+    ),
+    "tiny-imagenet": Recipe(
+        epochs=5,
+        adversarial_epochs=5,
+        batch_size=100,
+        learning_rate=5e-4,
+        baseline_epochs=5,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=0.1,
+        separate_steps=False,
+        head_rate=1.0,
+        schedule="cosine",
+        adversary=PgdConfig(epsilon=0.01, step_size=0.0025, steps=7),
+    ),
+    "digits": Recipe(
+        epochs=40,
+        adversarial_epochs=30,
+        batch_size=100,
+        learning_rate=1.5e-3,
+        baseline_epochs=40,
+        baseline_learning_rate=1e-3,
+        regularizer_weight=0.1,
+        separate_steps=False,
+        head_rate=1.0,
+        schedule="cosine",
+        adversary=PgdConfig(epsilon=0.3, step_size=0.075, steps=7),
+    ),
+}
+
+
+def recipe_for(name: str, family: str) -> Recipe:
+    """The settings called `name` for a network family; `RequestError` for an unknown name."""
+    tables = {"quick": _QUICK, "paper": _PAPER}
+    if name not in tables:
+        raise RequestError(unknown_name("recipe", name, list(RECIPES)))
+    if family not in tables[name]:
+        raise RequestError(f"the recipe '{name}' has no settings for the networks of '{family}'")
+    return tables[name][family]
