@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from attacks.errors import ErbenchError
-from bench.canonical import plain
 from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
 from bench.files import require_writable
 from bench.grid import expand
-from bench.pipeline import run_cell
-from bench.provenance import provenance
+from bench.pipeline import make_record, run_cell
 from bench.record import Record, save_record
 from bench.request import Request, resolve
 from bench.spec import RunSpec
+from bench.stations import Clock
 from bench.workspace import Workspace
 
 log = logging.getLogger("erbench")
@@ -85,21 +84,6 @@ def sweep(cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
 
 
 def _error_record(cell: Cell, message: str, workspace: Workspace) -> Record:
-    run_id = cell.spec.run_id(cell.dataset.digest)
-    record = Record(
-        run_id=run_id,
-        status="error",
-        message=message,
-        label=cell.spec.label,
-        spec=plain(cell.spec),
-        dataset_digest=cell.dataset.digest,
-        metrics={},
-        training=[],
-        detector={},
-        notes=[],
-        seconds={},
-        provenance=provenance(workspace.device),
-        command=workspace.command,
-    )
-    save_record(workspace.run_dir(run_id), record, None)
+    record = make_record(cell.spec, cell.dataset, workspace, Clock(), status="error", message=message)
+    save_record(workspace.run_dir(record.run_id), record, None)
     return record

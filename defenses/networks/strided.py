@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch import nn
 
+from defenses.networks.convolution import Convolution2d
+
 
 class Convolution(NamedTuple):
     """One stride-2 convolution: channels it gives, side of its kernel, zeros padded around the image."""
@@ -33,7 +35,9 @@ def strided_encoder(convolutions: Sequence[Convolution], *, image_channels: int,
     layers: list[nn.Module] = []
     channels = image_channels
     for index, step in enumerate(convolutions):
-        layers.append(nn.Conv2d(channels, step.channels, step.kernel_size, stride=2, padding=step.padding, bias=False))
+        layers.append(
+            Convolution2d(channels, step.channels, step.kernel_size, stride=2, padding=step.padding, bias=False)
+        )
         if index > 0:
             layers.append(nn.BatchNorm2d(step.channels))
         layers.append(nn.ReLU())

@@ -1,0 +1,101 @@
+"""A detector under attack: the logistic regression is fitted on set I, set II is judged.
+
+Source: supplement Algorithm 1, lines 6 to 13.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from bench.exhibits import Studio
+from bench.findings import Findings, attack_notes
+from bench.fitting import fit_detector
+from bench.judge import Exhibit, decide, judge, scores_of
+from bench.metrics.classification import attack_metrics
+from bench.metrics.detection import detection_metrics
+from bench.outcomes import select
+from bench.protocol import Sets
+from bench.spec import DetectorSpec
+from bench.stations import Clock
+from defenses.contract import Detector
+from defenses.detectors.decision import Decision, fit_decision
+
+NOISE_TOLERANCE = 0.01  # of the attack's mean L2; beyond it the noise is said to fall short
+
+
+def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, clock: Clock) -> Findings:
+    """Fit the detector, attack both sets, judge them, and decide.
+
+    Raises:
+        RequestError: the training set or set I is too small.
+        AttackError: an attack left its ball or the box.
+    """
+    spec = studio.spec
+    only_reached = spec.protocol == "sound" and spec.confidence > 0
+    with clock.station("fit"):
+        detector = fit_detector(detector_spec, studio.fitted, spec.classifier, studio.dataset, studio.workspace)
+    with clock.station("craft"):
+        test = studio.clean("test", sets.test)
+        attacked_test = studio.adversarial(test, spec.attack, spec.attack_config, spec.target)
+        fit = studio.clean("fit", sets.fit)
+        attacked_fit = studio.adversarial(fit, detector_spec.train_attack, detector_spec.train_attack_config, "none")
+    with clock.station("judge"):
+        fit_rows, _, fit_noise = _judge_set(studio, detector, fit, attacked_fit, only_reached=False)
+        test_rows, noisy_test, test_noise = _judge_set(studio, detector, test, attacked_test, only_reached=only_reached)
+        decision = fit_decision(
+            scores_of(select(fit_rows, role="fit", kind=("clean", "noisy"))),
+            scores_of(select(fit_rows, role="fit", kind="adversarial")),
+            spec.seed,
+        )
+        rows = pd.concat([fit_rows, test_rows], ignore_index=True)
+        outcomes = decide(rows, decision, only_reached=only_reached)
+    noise = {"fit": fit_noise, "test": test_noise}
+    return Findings(
+        outcomes=outcomes,
+        metrics=detection_metrics(outcomes) | attack_metrics(outcomes),
+        detector=_description(detector, decision, noise),
+        notes=attack_notes(outcomes) + _direction_note(decision) + _noise_notes(noise),
+        exhibits=[test, noisy_test, attacked_test],
+    )
+
+
+def _judge_set(
+    studio: Studio, detector: Detector, clean: Exhibit, adversarial: Exhibit, *, only_reached: bool
+) -> tuple[pd.DataFrame, Exhibit, dict[str, float]]:
+    """Rows of one set, its noisy images, and how large their noise is; it matches the attack that counts."""
+    classifier = studio.fitted.classifier
+    attacked = judge(classifier, detector, adversarial)
+    counted = attacked[attacked["reached"]] if only_reached and attacked["reached"].any() else attacked
+    wanted = float(counted["l2"].mean())
+    exhibit, noisy = studio.noisy(clean, wanted)
+    frames = [judge(classifier, detector, clean), judge(classifier, detector, exhibit), attacked]
+    described = {"sigma": noisy.sigma, "mean_l2": noisy.mean_l2, "attack_mean_l2": wanted}
+    return pd.concat(frames, ignore_index=True), exhibit, described
+
+
+def _description(detector: Detector, decision: Decision, noise: dict[str, dict[str, float]]) -> dict[str, Any]:
+    tensors = detector.tensors()
+    return {
+        "scores": list(detector.score_names),
+        "weights": decision.weights.tolist(),
+        "intercept": decision.intercept,
+        "bandwidth_h": float(tensors["bandwidth"]) if "bandwidth" in tensors else None,
+        "noise": noise,
+    }
+
+
+def _direction_note(decision: Decision) -> list[str]:
+    """Whether a density detector learned to flag low or high densities: the paper assumes low."""
+    if len(decision.weights) != 1:
+        return []
+    side = "low" if decision.weights[0] < 0 else "high"
+    return [f"the logistic regression learned on set I to flag {side} log-density"]
+
+
+def _noise_notes(noise: dict[str, dict[str, float]]) -> list[str]:
+    return [
+        f"no Gaussian noise is as large as the attack on set {number} (mean L2 {part['mean_l2']:.2f} "
+        f"of {part['attack_mean_l2']:.2f})"
+        for number, part in (("I", noise["fit"]), ("II", noise["test"]))
+        if part["attack_mean_l2"] - part["mean_l2"] > NOISE_TOLERANCE * part["attack_mean_l2"]
+    ]
