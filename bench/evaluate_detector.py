@@ -31,7 +31,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         AttackError: an attack left its ball or the box.
     """
     spec = studio.spec
-    only_reached = spec.protocol == "sound" and spec.confidence > 0
+    only_reached = detector_spec.counted == "reached"
     with clock.station("fit"):
         detector = fit_detector(detector_spec, studio.fitted, spec.classifier, studio.dataset, studio.workspace)
     with clock.station("craft"):
@@ -40,8 +40,8 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         fit = studio.clean("fit", sets.fit)
         attacked_fit = studio.adversarial(fit, detector_spec.train_attack, detector_spec.train_attack_config, "none")
     with clock.station("judge"):
-        fit_rows, _, fit_noise = _judge_set(studio, detector, fit, attacked_fit, only_reached=False)
-        test_rows, noisy_test, test_noise = _judge_set(studio, detector, test, attacked_test, only_reached=only_reached)
+        fit_rows, _, fit_noise = _judge_set(studio, detector_spec, detector, fit, attacked_fit)
+        test_rows, noisy_test, test_noise = _judge_set(studio, detector_spec, detector, test, attacked_test)
         decision = fit_decision(
             scores_of(select(fit_rows, role="fit", kind=("clean", "noisy"))),
             scores_of(select(fit_rows, role="fit", kind="adversarial")),
@@ -60,16 +60,17 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
 
 
 def _judge_set(
-    studio: Studio, detector: Detector, clean: Exhibit, adversarial: Exhibit, *, only_reached: bool
+    studio: Studio, spec: DetectorSpec, detector: Detector, clean: Exhibit, adversarial: Exhibit
 ) -> tuple[pd.DataFrame, Exhibit, dict[str, float]]:
-    """Rows of one set, its noisy images, and how large their noise is; it matches the attack that counts."""
+    """Rows of one set, its noisy images, and how large their noise is; by default as the attack that counts."""
     classifier = studio.fitted.classifier
     attacked = judge(classifier, detector, adversarial)
-    counted = attacked[attacked["reached"]] if only_reached and attacked["reached"].any() else attacked
-    wanted = float(counted["l2"].mean())
+    is_partial = clean.role == "test" and spec.counted == "reached" and attacked["reached"].any()
+    counted = attacked[attacked["reached"]] if is_partial else attacked
+    wanted = float(counted["l2"].mean()) if spec.noise_l2 is None else spec.noise_l2
     exhibit, noisy = studio.noisy(clean, wanted)
     frames = [judge(classifier, detector, clean), judge(classifier, detector, exhibit), attacked]
-    described = {"sigma": noisy.sigma, "mean_l2": noisy.mean_l2, "attack_mean_l2": wanted}
+    described = {"sigma": noisy.sigma, "mean_l2": noisy.mean_l2, "wanted_mean_l2": wanted}
     return pd.concat(frames, ignore_index=True), exhibit, described
 
 
@@ -94,8 +95,8 @@ def _direction_note(decision: Decision) -> list[str]:
 
 def _noise_notes(noise: dict[str, dict[str, float]]) -> list[str]:
     return [
-        f"no Gaussian noise is as large as the attack on set {number} (mean L2 {part['mean_l2']:.2f} "
-        f"of {part['attack_mean_l2']:.2f})"
+        f"no Gaussian noise is as large as wanted on set {number} (mean L2 {part['mean_l2']:.2f} "
+        f"of {part['wanted_mean_l2']:.2f})"
         for number, part in (("I", noise["fit"]), ("II", noise["test"]))
-        if part["attack_mean_l2"] - part["mean_l2"] > NOISE_TOLERANCE * part["attack_mean_l2"]
+        if part["wanted_mean_l2"] - part["mean_l2"] > NOISE_TOLERANCE * part["wanted_mean_l2"]
     ]

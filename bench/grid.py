@@ -7,11 +7,9 @@ from typing import Any
 from attacks.errors import RequestError
 from attacks.registry import ATTACKS
 from bench.options import REQUEST_OPTIONS
-from bench.request import Request, check_request, not_taken, options_taken
+from bench.request import DETECTORS_ONLY, Request, check_request, not_taken, options_taken
 from defenses.contract import DetectorEntry
 from defenses.registry import DEFENSES
-
-DETECTORS_ONLY = frozenset({"train_attack", "n_fit"})
 
 
 def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
@@ -47,7 +45,7 @@ def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
 def _taken(chosen: Mapping[str, Any]) -> set[str]:
     defense, attack = DEFENSES.get(chosen["defense"]), ATTACKS.get(chosen["attack"])
     taken = options_taken(defense, attack.config) | REQUEST_OPTIONS
-    return taken if isinstance(defense, DetectorEntry) else taken - DETECTORS_ONLY
+    return taken if isinstance(defense, DetectorEntry) else taken - set(DETECTORS_ONLY)
 
 
 def _all_taken(values: Mapping[str, Sequence[Any]]) -> set[str]:

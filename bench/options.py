@@ -20,11 +20,12 @@ def _bandwidth(text: str) -> float | None:
     return None if text == "auto" else float(text)
 
 
-_TEXT = ("dataset", "defense", "attack", "train_attack", "target", "protocol", "recipe")
+_TEXT = ("dataset", "defense", "attack", "train_attack", "target", "protocol", "recipe", "counted")
 _TEXT_OPTIONS = ("prior", "regularizer", "encoder_init")
 _WHOLE = ("n_train", "n_fit", "n_test", "seed", "image_size", "channels")
 _WHOLE_OPTIONS = ("steps", "restarts", "search_steps", "embedding_dim", "epochs", "neighbors")
-_NUMBERS = (
+_NUMBERS = ("noise_l2",)
+_NUMBER_OPTIONS = (
     "epsilon",
     "step_size",
     "confidence",
@@ -33,14 +34,14 @@ _NUMBERS = (
     "initial_c",
     "regularizer_weight",
 )
-REQUEST_OPTIONS = frozenset(_TEXT + _WHOLE)
+REQUEST_OPTIONS = frozenset(_TEXT + _WHOLE + _NUMBERS)
 
 OPTIONS: dict[str, Option] = {
     option.name: option
     for option in (
         *(Option(name=name, parse=str, what="a name") for name in _TEXT + _TEXT_OPTIONS),
         *(Option(name=name, parse=int, what="a whole number") for name in _WHOLE + _WHOLE_OPTIONS),
-        *(Option(name=name, parse=float, what="a number") for name in _NUMBERS),
+        *(Option(name=name, parse=float, what="a number") for name in _NUMBERS + _NUMBER_OPTIONS),
         Option(name="bandwidth", parse=_bandwidth, what="a number or 'auto'"),
         Option(name="adversarial_training", parse=lambda text: text == "true", what="true or false"),
     )

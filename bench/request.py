@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from attacks.checks import require_positive
 from attacks.errors import RequestError
 from attacks.registration import unknown_name
 from attacks.registry import ATTACKS
 from bench.datasets.contract import Dataset
-from bench.spec import PROTOCOLS, ClassifierSpec, DetectorSpec, RunSpec
+from bench.spec import COUNTED, PROTOCOLS, ClassifierSpec, DetectorSpec, RunSpec
 from bench.threats import attack_config
 from defenses.contract import BuildRequest, ClassifierEntry, DetectorEntry
 from defenses.networks.registry import FAMILIES
@@ -19,6 +20,7 @@ from defenses.registry import DEFENSES
 from defenses.training.recipes import RECIPES
 
 TARGETS = ("none", "random", "least-likely")
+DETECTORS_ONLY = ("train_attack", "n_fit", "counted", "noise_l2")
 DEFAULT_SET_SIZE = 100  # images of set I and of set II, as in the paper's tables
 PAPER_TARGETS = {"digits": 3, "mnist": 3, "cifar10": 6}  # the classes behind the floors of Tables 3 to 5
 
@@ -40,6 +42,8 @@ class Request:
     n_train: int | None = None
     n_fit: int | None = None
     n_test: int | None = None
+    counted: str | None = None
+    noise_l2: float | None = None
     seed: int = 0
     image_size: int | None = None
     channels: int | None = None
@@ -59,16 +63,18 @@ def check_request(request: Request) -> None:
         value = getattr(request, name)
         if value is not None and value < 1:
             raise RequestError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if request.counted is not None and request.counted not in COUNTED:
+        raise RequestError(unknown_name("way of counting", request.counted, list(COUNTED)))
+    if request.noise_l2 is not None:
+        require_positive("noise_l2", request.noise_l2)
     if request.seed < 0:
         raise RequestError(f"--seed must be at least 0, got {request.seed}")
     if request.target is not None and request.target not in TARGETS and not request.target.isdigit():
         raise RequestError(unknown_name("target", request.target, [*TARGETS, "CLASS (a number)"]))
     if isinstance(defense, ClassifierEntry):
-        for name in ("train_attack", "n_fit"):
+        for name in DETECTORS_ONLY:
             if getattr(request, name) is not None:
-                raise RequestError(
-                    f"--{name.replace('_', '-')} is for detectors; '{defense.name}' is a classifier and has no set I"
-                )
+                raise RequestError(f"--{name.replace('_', '-')} is for detectors; '{defense.name}' is a classifier")
     taken = options_taken(defense, attack.config)
     for name in request.options:
         if name not in taken:
@@ -121,6 +127,8 @@ def resolve(request: Request, dataset: Dataset) -> RunSpec:
             train_attack=train_attack.name,
             train_attack_config=attack_config(train_attack, dataset.family, {}),
             n_fit=n_fit,
+            counted=request.counted or _counted(request),
+            noise_l2=request.noise_l2,
         )
     _check_sizes(request.n_train, n_fit, n_test, dataset)
     return RunSpec(
@@ -160,6 +168,12 @@ def _classifier_spec(request: Request, defense: ClassifierEntry | DetectorEntry,
         n_train=request.n_train or len(dataset.train),
         seed=request.seed,
     )
+
+
+def _counted(request: Request) -> str:
+    """A high-confidence test set holds only what reached the confidence; the paper's protocol leaves none out."""
+    is_high_confidence = request.options.get("confidence", 0) > 0
+    return "reached" if is_high_confidence and request.protocol == "sound" else "all"
 
 
 def _part(options: Mapping[str, Any], names: set[str] | frozenset[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from bench.canonical import content_hash
 
 SCHEMA = 1
 PROTOCOLS = ("sound", "paper")
+COUNTED = ("reached", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +30,22 @@ class ClassifierSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorSpec:
-    """A detector to be fitted: its name, its own config, and what set I is attacked with."""
+    """A detector to be fitted and judged.
+
+    name: registered; config: its own options, complete; train_attack, train_attack_config: what set I is attacked
+    with; n_fit: images of set I.
+    counted: "reached" leaves adversarial images of set II that missed the confidence out of the rates, "all" counts
+        them.
+    noise_l2: mean L2 of the noisy images in pixel units; None makes it that of the adversarial images of their set.
+    """
 
     name: str
     config: Any
     train_attack: str
     train_attack_config: Any
     n_fit: int
+    counted: str
+    noise_l2: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

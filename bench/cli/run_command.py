@@ -74,6 +74,18 @@ def run_command(  # one parameter an option, in the order --help shows them
     train_attack: Annotated[
         str | None, _option(DETECTOR, "What set I is attacked with: fgsm, pgd or cw. [fgsm]", "NAME")
     ] = None,
+    counted: Annotated[
+        str | None,
+        _option(
+            DETECTOR,
+            "Adversarial images of set II that count: reached (the confidence) or all. "
+            "[reached for a confidence above 0 under the sound protocol]",
+            "NAME",
+        ),
+    ] = None,
+    noise_l2: Annotated[
+        str | None, _option(DETECTOR, "Mean L2 of the noisy images. [that of the adversarial ones]", "FLOAT")
+    ] = None,
     bandwidth: Annotated[
         str | None, _option(DETECTOR, "kd, er*: of the kernel; auto by held-out likelihood. [auto]", "FLOAT")
     ] = None,
