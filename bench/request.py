@@ -20,6 +20,7 @@ from defenses.registry import DEFENSES
 from defenses.training.recipes import RECIPES
 
 TARGETS = ("none", "random", "least-likely")
+CHOICES = {"protocol": PROTOCOLS, "recipe": RECIPES, "counted": COUNTED}
 DETECTORS_ONLY = ("train_attack", "n_fit", "counted", "noise_l2")
 DEFAULT_SET_SIZE = 100  # images of set I and of set II, as in the paper's tables
 PAPER_TARGETS = {"digits": 3, "mnist": 3, "cifar10": 6}  # the classes behind the floors of Tables 3 to 5
@@ -53,18 +54,16 @@ class Request:
 def check_request(request: Request) -> None:
     """Raise `RequestError` for everything that can be told without the data."""
     defense, attack = DEFENSES.get(request.defense), ATTACKS.get(request.attack)
-    if request.protocol not in PROTOCOLS:
-        raise RequestError(unknown_name("protocol", request.protocol, list(PROTOCOLS)))
-    if request.recipe not in RECIPES:
-        raise RequestError(unknown_name("recipe", request.recipe, list(RECIPES)))
+    for name, known in CHOICES.items():
+        value = getattr(request, name)
+        if value is not None and value not in known:
+            raise RequestError(unknown_name(name, value, list(known)))
     if request.train_attack is not None:
         ATTACKS.get(request.train_attack)
     for name in ("n_train", "n_fit", "n_test", "image_size"):
         value = getattr(request, name)
         if value is not None and value < 1:
             raise RequestError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
-    if request.counted is not None and request.counted not in COUNTED:
-        raise RequestError(unknown_name("way of counting", request.counted, list(COUNTED)))
     if request.noise_l2 is not None:
         require_positive("noise_l2", request.noise_l2)
     if request.seed < 0:
