@@ -47,7 +47,7 @@ def choose_sets(
     else:
         order = torch.randperm(len(correct), generator=Generator().manual_seed(seed))
         usable = order[correct[order]] if n_fit else order
-        is_eligible = labels[usable] != int(target) if target.isdigit() else torch.ones(len(usable), dtype=torch.bool)
+        is_eligible = labels[usable] != int(target) if target.isdecimal() else torch.ones(len(usable), dtype=torch.bool)
         test = usable[is_eligible][:n_test]
         fit = usable[~torch.isin(usable, test)][:n_fit]
     if len(test) < n_test or len(fit) < n_fit:

@@ -60,15 +60,8 @@ def check_request(request: Request) -> None:
             raise RequestError(unknown_name(name, value, list(known)))
     if request.train_attack is not None:
         ATTACKS.get(request.train_attack)
-    for name in ("n_train", "n_fit", "n_test", "image_size"):
-        value = getattr(request, name)
-        if value is not None and value < 1:
-            raise RequestError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
-    if request.noise_l2 is not None:
-        require_positive("noise_l2", request.noise_l2)
-    if request.seed < 0:
-        raise RequestError(f"--seed must be at least 0, got {request.seed}")
-    if request.target is not None and request.target not in TARGETS and not request.target.isdigit():
+    _check_numbers(request)
+    if request.target is not None and request.target not in TARGETS and not request.target.isdecimal():
         raise RequestError(unknown_name("target", request.target, [*TARGETS, "CLASS (a number)"]))
     if isinstance(defense, ClassifierEntry):
         for name in DETECTORS_ONLY:
@@ -78,6 +71,17 @@ def check_request(request: Request) -> None:
     for name in request.options:
         if name not in taken:
             raise RequestError(not_taken(name, f"{request.defense} with {request.attack}", taken))
+
+
+def _check_numbers(request: Request) -> None:
+    for name in ("n_train", "n_fit", "n_test", "image_size"):
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise RequestError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if request.noise_l2 is not None:
+        require_positive("noise_l2", request.noise_l2)
+    if request.seed < 0:
+        raise RequestError(f"--seed must be at least 0, got {request.seed}")
 
 
 def options_taken(defense: ClassifierEntry | DetectorEntry, attack_config_type: type) -> set[str]:
@@ -196,10 +200,10 @@ def _target(request: Request, dataset: Dataset) -> str:
         return str(PAPER_TARGETS[dataset.family])
     target = request.target or "none"
     classes = len(dataset.class_names)
-    if target.isdigit() and int(target) >= classes:
+    if target.isdecimal() and int(target) >= classes:
         raise RequestError(
             f"--target {target} is out of range; {dataset.name} has {classes} classes, 0 to {classes - 1}"
         )
-    if request.protocol == "paper" and not target.isdigit():
+    if request.protocol == "paper" and not target.isdecimal():
         raise RequestError("--protocol paper attacks toward one fixed class: give --target a class number")
     return target

@@ -58,6 +58,7 @@ def _load(request: Request, workspace: Workspace) -> Dataset:
             download=workspace.download,
             image_size=request.image_size,
             channels=request.channels,
+            progress=workspace.progress,
         ),
     )
 

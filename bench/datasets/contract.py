@@ -6,11 +6,13 @@ Pixels are kept as uint8 (a quarter of float32; all of Tiny ImageNet fits in mem
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from bench.progress import Progress, Silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +75,7 @@ class LoadRequest:
     path: what stands after the colon of `folder:PATH`; empty for every other dataset.
     image_size: side in pixels that `folder:` images are resized to; None keeps their size.
     channels: 1 or 3, what `folder:` images are converted to; None keeps theirs.
-    on_download: told (file name, bytes so far, bytes in all or 0 where unknown) while a download runs; None
-        is silent. It never changes what is loaded.
+    progress: told how far a download is.
     """
 
     data_dir: Path
@@ -82,7 +83,7 @@ class LoadRequest:
     path: str = ""
     image_size: int | None = None
     channels: int | None = None
-    on_download: Callable[[str, int, int], None] | None = None
+    progress: Progress = field(default_factory=Silent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

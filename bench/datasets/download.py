@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 from attacks.errors import DataError
 from bench.datasets.contract import LoadRequest
 
-CHUNK = 1 << 16  # bytes between two reports of progress
+CHUNK = 1 << 20  # bytes between two reports of progress
 SILENCE = 30  # seconds without a byte after which a server counts as unreachable
 SCRATCH_PREFIX = ".incomplete-"
 
@@ -91,12 +91,10 @@ def _stream(url: str, partial: Path, request: LoadRequest) -> str:
         urlopen(Request(url, headers={"User-Agent": "erbench"}), timeout=SILENCE) as response,
         partial.open("wb") as file,
     ):
-        total = int(response.headers.get("Content-Length") or 0)
-        done = 0
-        while chunk := response.read(CHUNK):
-            file.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-            if request.on_download is not None:
-                request.on_download(partial.name, done, total)
+        length = int(response.headers.get("Content-Length") or 0)
+        with request.progress.task(f"downloading {partial.name}, MB", -(-length // CHUNK)) as task:
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                task.advance()
     return digest.hexdigest()

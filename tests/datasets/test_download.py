@@ -2,7 +2,8 @@
 
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,38 @@ from attacks.errors import DataError
 from bench.datasets.contract import LoadRequest
 from bench.datasets.download import fetch
 
-CONTENT = bytes(range(256)) * 1000
+CONTENT = bytes(range(256)) * 10240  # 2.5 MB
+
+
+class Recorded:
+    """Progress that is remembered, or interrupts at the first step."""
+
+    def __init__(self, *, interrupts: bool = False) -> None:
+        self.announced: list[tuple[str, int]] = []
+        self.steps = 0
+        self._interrupts = interrupts
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator["Recorded"]:
+        self.announced.append((title, total))
+        yield self
+
+    def advance(self, note: str = "") -> None:
+        if self._interrupts:
+            raise KeyboardInterrupt
+        self.steps += 1
 
 
 def test_a_good_file_arrives_whole_with_progress(
     server: LocalServer, tmp_path: Path, md5_of: Callable[[bytes], str]
 ) -> None:
     (server.folder / "data.bin").write_bytes(CONTENT)
-    told = []
-    request = LoadRequest(data_dir=tmp_path, on_download=lambda *progress: told.append(progress))
+    progress = Recorded()
+    request = LoadRequest(data_dir=tmp_path, progress=progress)
     fetch([f"{server.url}data.bin"], tmp_path / "sub" / "data.bin", md5_of(CONTENT), request)
     assert (tmp_path / "sub" / "data.bin").read_bytes() == CONTENT
-    assert told[-1] == ("data.bin", len(CONTENT), len(CONTENT))
-    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
+    assert progress.announced == [("downloading data.bin, MB", 3)]  # 2.5 MB, counted up
+    assert progress.steps == 3
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["data.bin"]
 
 
@@ -72,11 +92,7 @@ def test_an_interrupted_download_leaves_nothing(
     server: LocalServer, tmp_path: Path, md5_of: Callable[[bytes], str]
 ) -> None:
     (server.folder / "data.bin").write_bytes(CONTENT)
-
-    def interrupt(*_progress: object) -> None:
-        raise KeyboardInterrupt
-
-    request = LoadRequest(data_dir=tmp_path, on_download=interrupt)
+    request = LoadRequest(data_dir=tmp_path, progress=Recorded(interrupts=True))
     with pytest.raises(KeyboardInterrupt):
         fetch([f"{server.url}data.bin"], tmp_path / "data.bin", md5_of(CONTENT), request)
     assert not list(tmp_path.iterdir())
