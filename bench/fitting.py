@@ -61,6 +61,13 @@ def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace)
     return FittedClassifier(classifier=network, key=key, history=history)
 
 
+def check_detector(spec: DetectorSpec, of: ClassifierSpec, dataset: Dataset) -> None:
+    """Raise `RequestError` when the classifier's training images are too few to fit the detector on."""
+    entry = DEFENSES.get(spec.name)
+    assert isinstance(entry, DetectorEntry)
+    entry.check(training_part(of, dataset).labels, spec.config)
+
+
 def fit_detector(
     spec: DetectorSpec, fitted: FittedClassifier, of: ClassifierSpec, dataset: Dataset, workspace: Workspace
 ) -> Detector:

@@ -38,6 +38,8 @@ def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
     for name in values:
         if name not in used:
             by = " or ".join(f"{defense} with {attack}" for defense in values["defense"] for attack in values["attack"])
+            if name in DETECTORS_ONLY:
+                raise RequestError(f"--{name.replace('_', '-')} is for detectors; {by} runs a bare classifier")
             raise RequestError(not_taken(name, by, _all_taken(values)))
     return cells
 

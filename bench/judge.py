@@ -113,7 +113,7 @@ def _require_bounds(exhibit: Exhibit) -> None:
     images = exhibit.images
     if len(images) == 0:
         return
-    if float(images.min()) < 0 or float(images.max()) > 1:
+    if not (float(images.min()) >= 0 and float(images.max()) <= 1):  # NaN fails too
         raise AttackError(f"{exhibit.kind} images of set '{exhibit.role}' leave [0, 1]; nothing is counted")
     epsilon = getattr(exhibit.config, "epsilon", None)
     if epsilon is None:

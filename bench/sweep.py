@@ -10,6 +10,7 @@ from attacks.errors import ErbenchError
 from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
 from bench.files import require_writable
+from bench.fitting import check_detector
 from bench.grid import expand
 from bench.pipeline import make_record, run_cell
 from bench.record import Record, save_record
@@ -46,7 +47,10 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
         key = (request.dataset, request.image_size, request.channels)
         if key not in datasets:
             datasets[key] = _load(request, workspace)
-        cells.append(Cell(spec=resolve(request, datasets[key]), dataset=datasets[key]))
+        spec = resolve(request, datasets[key])
+        if spec.detector is not None:
+            check_detector(spec.detector, spec.classifier, datasets[key])
+        cells.append(Cell(spec=spec, dataset=datasets[key]))
     return cells
 
 

@@ -14,6 +14,7 @@ from bench.cli.run_command import run_command
 from bench.cli.table_command import table_command
 
 EXIT_INTERRUPTED = 130
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, which typer does not export
 
 app = typer.Typer(
     name="bench",
@@ -36,15 +37,21 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     debug = "--debug" in sys.argv
     try:
-        app()
+        code = app(standalone_mode=False)
     except ErbenchError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("\ninterrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
+    except USAGE_ERROR as error:  # an option or a command that does not exist
+        if message := error.format_message():  # type: ignore[attr-defined]  # empty where help was shown
+            print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, `head` for instance, has seen enough
         sys.stderr.close()
         sys.exit(0)
+    if code == EXIT_INTERRUPTED:  # typer itself turns an interrupt into this code in some releases
+        print("\ninterrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
+    sys.exit(code)

@@ -22,8 +22,8 @@ SCRATCH_PREFIX = ".incomplete-"
 def missing(dataset: str, place: Path, megabytes: int, remark: str = "") -> DataError:
     """The error for data that are not there: names the dataset, the place and the command that fetches it."""
     return DataError(
-        f"dataset '{dataset}' is not in {place}: add --download (fetches {megabytes} MB), "
-        f"as in `bench run --dataset {dataset} --download`{remark}"
+        f"dataset '{dataset}' is not in {place}: add --download (fetches {megabytes} MB) to the command, "
+        f"or --data-dir FOLDER where it lies already{remark}"
     )
 
 
