@@ -47,4 +47,5 @@ class Draws:
             draw(np.random.default_rng((self.seed, key, int(sample_id), round_)))
             for sample_id in self.sample_ids.tolist()
         ]
-        return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0)
+        none = draw(np.random.default_rng(0))[None][:0]  # no images still have a shape and a kind
+        return torch.from_numpy(np.stack(rows) if rows else none)

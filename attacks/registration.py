@@ -88,6 +88,6 @@ class Registry(Generic[Entry]):
 
 def unknown_name(kind: str, name: str, known: list[str]) -> str:
     """Say that `name` is no `kind`, name the nearest known one if any, and list them all."""
-    near = get_close_matches(name.lower(), known, n=1)
+    near = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"unknown {kind} '{name}'; {hint}known: {', '.join(known)}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from attacks.errors import RequestError
 from attacks.registration import unknown_name
-from bench.options import OPTIONS
+from bench.options import OPTIONS, parse_value
 from bench.progress import Progress, Silent
 from bench.record import Record, load_records
 from bench.sweep import plan, sweep
@@ -45,7 +45,8 @@ def run(
         if name not in OPTIONS:
             raise RequestError(unknown_name("option", name, list(OPTIONS)))
     values = {
-        name: list(value) if isinstance(value, list | tuple) else [value]
+        # read as the command line reads them, so that 9 and 9.0 name one run
+        name: [parse_value(name, str(item)) for item in (value if isinstance(value, list | tuple) else [value])]
         for name, value in options.items()
         if value is not None
     }

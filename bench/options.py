@@ -43,9 +43,30 @@ OPTIONS: dict[str, Option] = {
         *(Option(name=name, parse=int, what="a whole number") for name in _WHOLE + _WHOLE_OPTIONS),
         *(Option(name=name, parse=float, what="a number") for name in _NUMBERS + _NUMBER_OPTIONS),
         Option(name="bandwidth", parse=_bandwidth, what="a number or 'auto'"),
-        Option(name="adversarial_training", parse=lambda text: text == "true", what="true or false"),
+        Option(name="adversarial_training", parse=lambda text: text.lower() == "true", what="true or false"),
     )
 }
+
+
+def parse_value(name: str, text: str, *, given: str = "") -> Any:
+    """Read one value: ("seed", "3") -> 3.
+
+    Args:
+        name: of the option.
+        text: one value.
+        given: all that was given, for the message, where it was more than the value.
+
+    Raises:
+        RequestError: the text is empty or not of the option's kind.
+    """
+    option = OPTIONS[name]
+    try:
+        if not text:
+            raise ValueError
+        return option.parse(text)
+    except ValueError:
+        shown = given or text
+        raise RequestError(f"{_flag(name)} takes {option.what} or a comma list of them, got '{shown}'") from None
 
 
 def parse_list(name: str, text: str) -> list[Any]:
@@ -54,16 +75,14 @@ def parse_list(name: str, text: str) -> list[Any]:
     Raises:
         RequestError: an element is empty, not of the option's kind, or listed twice.
     """
-    option, flag = OPTIONS[name], f"--{name.replace('_', '-')}"
     values: list[Any] = []
     for part in text.split(","):
-        try:
-            if not part.strip():
-                raise ValueError
-            value = option.parse(part.strip())
-        except ValueError:
-            raise RequestError(f"{flag} takes {option.what} or a comma list of them, got '{text}'") from None
+        value = parse_value(name, part.strip(), given=text)
         if value in values:
-            raise RequestError(f"{flag} lists '{part.strip()}' twice")
+            raise RequestError(f"{_flag(name)} lists '{part.strip()}' twice")
         values.append(value)
     return values
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -110,7 +110,8 @@ class DetectorEntry:
     embedding: "final" or "intrinsic" of the family's two embedding sizes; None where the classifier has none.
     options: names of the options that its config takes, with underscores.
     config: frozen dataclass of its own options.
-    fit: (classifier, training images, config, seed) -> detector; raises `RequestError` for too small a dataset.
+    check: (training labels (n,) int64, config) raises `RequestError` for a training set too small to fit.
+    fit: (classifier, training images, config, seed) -> detector.
     restore: (tensors, config) -> the same detector again.
     """
 
@@ -122,6 +123,7 @@ class DetectorEntry:
     embedding: str | None = None
     options: frozenset[str] = frozenset()
     config: type
+    check: Callable[[Tensor, Any], None]
     fit: Callable[[Classifier, ImageSource, Any, int], Detector]
     restore: Callable[[dict[str, Tensor], Any], Detector]
 

@@ -68,9 +68,9 @@ def log_densities(queries: Tensor, points: Tensor, bandwidths: Sequence[float]) 
         squares = block.square().sum(dim=1, keepdim=True) + square_norms - 2 * block @ points.T  # (block, n)
         squares.clamp_(min=0)
         blocks.append(torch.stack([torch.logsumexp(squares / (-2 * h * h), dim=1) for h in bandwidths]))
-    normalization = torch.tensor([math.log(count) + dim * math.log(h * math.sqrt(2 * math.pi)) for h in bandwidths])
+    normalization = [math.log(count) + dim * math.log(h * math.sqrt(2 * math.pi)) for h in bandwidths]
     kernels = torch.cat(blocks, dim=1) if blocks else queries.new_zeros((len(bandwidths), 0))
-    return kernels - normalization.to(kernels)[:, None]
+    return kernels - kernels.new_tensor(normalization)[:, None]
 
 
 def require_enough(labels: Tensor) -> None:

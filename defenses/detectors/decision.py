@@ -61,7 +61,7 @@ def fit_decision(negatives: Scores, positives: Scores, seed: int) -> Decision:
     scores = _finite(np.concatenate([negatives, positives]))
     labels = np.r_[np.zeros(len(negatives)), np.ones(len(positives))]
     mean, spread = scores.mean(axis=0), scores.std(axis=0)
-    scale = np.where(spread > 0, spread, 1.0)  # a constant score is left at zero
+    scale = np.where(np.ptp(scores, axis=0) > 0, spread, 1.0)  # a constant score is left at zero; its spread may not be
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     regression = LogisticRegressionCV(Cs=STRENGTHS, cv=folds, scoring="accuracy", max_iter=1000)
     with warnings.catch_warnings():  # releases announce changes of defaults that play no part here

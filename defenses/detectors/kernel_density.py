@@ -66,6 +66,10 @@ def represent_all(represent: Represent, classifier: Classifier, images: Tensor) 
     return torch.cat(parts).clone()  # a copy outside inference mode
 
 
+def _check(labels: Tensor, _config: DensityConfig) -> None:
+    require_enough(labels)
+
+
 def _fit(
     represent: Represent,
     sigma_over_h: float,
@@ -75,7 +79,7 @@ def _fit(
     seed: int,
 ) -> DensityDetector:
     labels = data.labels.to(device_of(classifier))
-    require_enough(labels)
+    _check(labels, config)
     indices = torch.arange(len(data), device=labels.device)
     parts = [represent_all(represent, classifier, data.images(batch)) for batch in indices.split(BATCH)]
     points = torch.cat(parts)
@@ -104,6 +108,7 @@ def _er_entry(
         embedding=embedding,
         options=frozenset({"bandwidth"}),
         config=DensityConfig,
+        check=_check,
         fit=partial(_fit, Classifier.embedding, math.sqrt(2)),
         restore=partial(_restore, Classifier.embedding),
     )
@@ -117,6 +122,7 @@ KD = DetectorEntry(
     adversarial_classifier="madry",
     options=frozenset({"bandwidth"}),
     config=DensityConfig,
+    check=_check,
     fit=partial(_fit, Classifier.features, 1.0),
     restore=partial(_restore, Classifier.features),
 )

@@ -138,11 +138,15 @@ def _recording(classifier: Classifier, outputs: list[Tensor]) -> Iterator[None]:
             handle.remove()
 
 
-def _fit(classifier: Classifier, data: ImageSource, config: LidConfig, seed: int) -> LidDetector:
-    if len(data) < config.minibatch:
+def _check(labels: Tensor, config: LidConfig) -> None:
+    if len(labels) < config.minibatch:
         raise RequestError(
-            f"lid needs {config.minibatch} clean reference images, the training set has {len(data)}. Raise --n-train"
+            f"lid needs {config.minibatch} clean reference images, the training set has {len(labels)}. Raise --n-train"
         )
+
+
+def _fit(classifier: Classifier, data: ImageSource, config: LidConfig, seed: int) -> LidDetector:
+    _check(data.labels, config)
     order = torch.randperm(len(data), generator=Generator().manual_seed(seed))[: config.minibatch]
     references = data.images(order.to(device_of(classifier)))
     return LidDetector(references, config, layers=len(layer_outputs(classifier, references[:1])))
@@ -160,6 +164,7 @@ LID = DetectorEntry(
     adversarial_classifier="madry",
     options=frozenset({"neighbors"}),
     config=LidConfig,
+    check=_check,
     fit=_fit,
     restore=_restore,
 )
