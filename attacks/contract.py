@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from attacks.draws import Draws
-from attacks.errors import ModelError, RequestError
+from attacks.errors import AttackError, ModelError, RequestError
 from attacks.margins import class_margin
 from attacks.norms import l2_distance, linf_distance
 
@@ -103,6 +103,7 @@ def craft(entry: AttackEntry, logits_of: Logits, images: Tensor, goal: Goal, con
         ModelError: the model is in train mode, gives other than (n, classes) finite logits, or gives
             probabilities to an attack that needs logits.
         RequestError: images or classes are out of range.
+        AttackError: the attack gave back NaN or another shape.
     """
     images = images.detach()
     with torch.no_grad():
@@ -111,7 +112,7 @@ def craft(entry: AttackEntry, logits_of: Logits, images: Tensor, goal: Goal, con
     check_classes(goal.classes, len(images), logits.shape[1])
     crafted = entry.attack(logits_of, images, goal, config, draws).detach()
     if crafted.shape != images.shape or not bool(torch.isfinite(crafted).all()):
-        raise ModelError(f"the attack {entry.name} gave back images of another shape or with NaN; this is a bug in it")
+        raise AttackError(f"the attack {entry.name} gave back images of another shape or with NaN; this is a bug in it")
     with torch.no_grad():
         margin = goal.margin(logits_of(crafted))
     return CraftedBatch(

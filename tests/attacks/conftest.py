@@ -1,0 +1,36 @@
+"""What the attack tests share: a nonlinear network, images, and the classes it predicts for them."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from small_models import random_images, small_network
+from torch import Tensor, nn
+
+from attacks.contract import Goal
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Models this small run fastest on one thread, many times so where the cores are busy already."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def network() -> nn.Sequential:
+    return small_network()
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return random_images(14)
+
+
+@pytest.fixture
+def goal(network: nn.Sequential, images: Tensor) -> Goal:
+    """Get away from the predicted class."""
+    with torch.no_grad():
+        return Goal(classes=network(images).argmax(dim=1))

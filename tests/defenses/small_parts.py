@@ -1,0 +1,48 @@
+"""A small classifier and a separable toy problem that the tests of the defenses share."""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from bench.datasets.contract import Split
+from defenses.contract import Classifier
+from defenses.training.contract import EpochSummary
+
+SIDE = 8
+
+
+def toy_images(count: int, seed: int = 0) -> Split:
+    """Dim noise with one bright half: the left one for class 0, the right one for class 1; (count, 1, 8, 8)."""
+    generator = Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    pixels = torch.randint(0, 120, (count, 1, SIDE, SIDE), generator=generator)
+    for label, columns in ((0, slice(0, 4)), (1, slice(4, 8))):
+        pixels[labels == label, :, :, columns] += 120
+    return Split(pixels=pixels.to(torch.uint8), labels=labels)
+
+
+def tiny_classifier(*, embedding_dim: int = 3, seed: int = 0) -> Classifier:
+    """Two classes, one convolution, an embedding, dropout and BatchNorm; in train mode, random weights."""
+    network = Classifier(
+        normalization=nn.Identity(),
+        encoder=nn.Sequential(
+            nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(64, embedding_dim)
+        ),
+        head=nn.Sequential(nn.Dropout(0.1), nn.Linear(embedding_dim, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2)),
+    )
+    generator = Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif parameter.ndim > 1:
+                parameter.normal_(0, (2 / parameter[0].numel()) ** 0.5, generator=generator)
+    return network
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of all that a network stores."""
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def ignore(_summary: EpochSummary) -> None:
+    """A report that goes nowhere."""
