@@ -15,6 +15,7 @@ from bench.datasets.contract import Dataset
 from bench.spec import COUNTED, PROTOCOLS, ClassifierSpec, DetectorSpec, RunSpec
 from bench.threats import attack_config
 from defenses.contract import BuildRequest, ClassifierEntry, DetectorEntry
+from defenses.detectors.decision import FOLDS
 from defenses.networks.registry import FAMILIES
 from defenses.registry import DEFENSES
 from defenses.training.recipes import RECIPES
@@ -78,6 +79,10 @@ def _check_numbers(request: Request) -> None:
         value = getattr(request, name)
         if value is not None and value < 1:
             raise RequestError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if request.n_fit is not None and request.n_fit < FOLDS:
+        raise RequestError(
+            f"--n-fit must be at least {FOLDS}, one a fold of the logistic regression, got {request.n_fit}"
+        )
     if request.noise_l2 is not None:
         require_positive("noise_l2", request.noise_l2)
     if request.seed < 0:
