@@ -1,0 +1,56 @@
+"""The smallest runs that still go through every station, and what they leave behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+
+from bench.record import Record
+from bench.spec import RunSpec
+from bench.sweep import plan
+from bench.workspace import Workspace
+
+ATTACKED = {"attack": "cw", "confidence": 2, "steps": 40, "search_steps": 2, "initial_c": 10, "n_fit": 20, "n_test": 20}
+ER = {"defense": "er1", "n_train": 400, "epochs": 6} | ATTACKED
+BASELINE = {"n_train": 400, "epochs": 20}
+DETECTION = ATTACKED | BASELINE
+CLASSIFICATION = {"defense": "standard", "attack": ["fgsm", "pgd"], "steps": 3, "n_test": 20} | BASELINE
+
+
+class Finished(NamedTuple):
+    """Runs on the digits, made once. records and outcomes by defense (detectors) or attack (classifiers)."""
+
+    results_dir: Path
+    records: dict[str, Record]
+    outcomes: dict[str, pd.DataFrame]
+
+
+class Ended(NamedTuple):
+    """How a call of the program ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: in runs this small more of them wait for each other, on a busy machine for minutes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def planned(tmp_path: Path, **values: Any) -> RunSpec:
+    """The spec of er1 against cw, or of what `values` say; nothing is written."""
+    given = {"defense": "er1", "attack": "cw"} | values
+    listed = {name: value if isinstance(value, list) else [value] for name, value in given.items()}
+    (cell,) = plan(listed, Workspace(results_dir=tmp_path / "results", data_dir=tmp_path / "data"))
+    assert not (tmp_path / "results").exists()
+    return cell.spec
