@@ -24,6 +24,11 @@ def canonical_json(value: Any) -> str:
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def full_hash(value: Any) -> str:
+    """SHA-256 of the canonical JSON, as hex: a checksum."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
 def content_hash(value: Any) -> str:
-    """SHA-256 of the canonical JSON, shortened to `HASH_LENGTH` hex digits."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:HASH_LENGTH]
+    """The same, shortened to `HASH_LENGTH` hex digits: a name."""
+    return full_hash(value)[:HASH_LENGTH]

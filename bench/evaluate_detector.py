@@ -15,7 +15,7 @@ from bench.metrics.classification import attack_metrics
 from bench.metrics.detection import detection_metrics
 from bench.outcomes import select
 from bench.protocol import Sets
-from bench.spec import DetectorSpec
+from bench.spec import DetectorSpec, RunSpec
 from bench.stations import Clock
 from defenses.contract import Detector
 from defenses.detectors.decision import Decision, fit_decision
@@ -54,7 +54,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         outcomes=outcomes,
         metrics=detection_metrics(outcomes) | attack_metrics(outcomes),
         detector=_description(detector, decision, noise),
-        notes=attack_notes(outcomes) + _direction_note(decision) + _noise_notes(noise),
+        notes=attack_notes(outcomes) + _floor_note(spec, outcomes) + _direction_note(decision) + _noise_notes(noise),
         exhibits=[test, noisy_test, attacked_test],
     )
 
@@ -83,6 +83,18 @@ def _description(detector: Detector, decision: Decision, noise: dict[str, dict[s
         "bandwidth_h": float(tensors["bandwidth"]) if "bandwidth" in tensors else None,
         "noise": noise,
     }
+
+
+def _floor_note(spec: RunSpec, outcomes: pd.DataFrame) -> list[str]:
+    """Under the paper's protocol ACC-COM has a floor that owes nothing to the detector."""
+    if spec.protocol != "paper":
+        return []
+    adversarial = select(outcomes, kind="adversarial")
+    own = int((adversarial["label"] == adversarial["goal_class"]).sum())
+    return [
+        f"ACC-COM is at least {adversarial['correct'].mean():.0%} when nothing is flagged: {own} of "
+        f"{len(adversarial)} images belong to the target class, the rest of that share were not moved"
+    ]
 
 
 def _direction_note(decision: Decision) -> list[str]:

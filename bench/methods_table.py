@@ -90,8 +90,13 @@ def caption(records: Sequence[Record]) -> str:
     detector = spec["detector"]
     trained = f"trained on {detector['train_attack']}, " if detector else ""
     sizes = f"set I {detector['n_fit']}, set II {spec['n_test']}" if detector else f"n {spec['n_test']}"
+    budget = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in spec["attack_config"].items()
+        if name != "confidence" and value is not None
+    )
     return (
-        f"{spec['dataset']}: {trained}tested on {attack_name(spec)}; protocol {spec['protocol']}, recipe "
+        f"{spec['dataset']}: {trained}tested on {attack_name(spec)} ({budget}); protocol {spec['protocol']}, recipe "
         f"{spec['recipe']}, {sizes} images, {spec['classifier']['n_train']} training images, seed {spec['seed']}; "
         "percent with Wilson 95 % interval"
     )
@@ -108,6 +113,24 @@ def method_name(record: Record) -> str:
     """The paper's spelling of a method: ER1, ER1⁻, KD; classifiers as registered."""
     name = str(record.spec["defense"])
     return name.upper().replace("-MINUS", "⁻") if record.spec["detector"] else name
+
+
+def row_names(records: Sequence[Record]) -> dict[str, str]:
+    """A name for each run: the method's, and where several rows share one, the settings they differ in."""
+    names = {}
+    for record in records:
+        twins = [_settings(other) for other in records if other.spec["defense"] == record.spec["defense"]]
+        own = _settings(record)
+        differing = [key for key in own if any(twin.get(key) != own[key] for twin in twins)]
+        settings = ", ".join(f"{key.replace('_', ' ')} {own[key]}" for key in differing)
+        names[record.run_id] = method_name(record) + (f" ({settings})" if settings else "")
+    return names
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """How a row's method was fitted, flat."""
+    detector = record.spec["detector"]
+    return dict(record.spec["classifier"]["config"]) | (dict(detector["config"]) if detector else {})
 
 
 def render(tables: Sequence[MethodsTable], form: str) -> str:
@@ -130,8 +153,9 @@ def save_latex(path: Path, records: Sequence[Record]) -> None:
 def frame(table: MethodsTable) -> pd.DataFrame:
     """One row a record: method, every metric's value, low, high and n, the paper's values, and the run."""
     rows: list[dict[str, Any]] = []
+    names = row_names(table.records)
     for record, paper in zip(table.records, table.paper, strict=True):
-        row: dict[str, Any] = {"table": table.caption, "method": method_name(record)}
+        row: dict[str, Any] = {"table": table.caption, "method": names[record.run_id]}
         for metric, _ in table.columns:
             value = record.rate(metric)
             assert value is not None
@@ -149,9 +173,9 @@ def _of(record: Record, metric: str) -> str:
 
 def _cells(table: MethodsTable) -> list[list[str]]:
     """Method, ours (with interval) a column, then the paper's where it has any."""
-    rows = []
+    rows, names = [], row_names(table.records)
     for record, paper in zip(table.records, table.paper, strict=True):
-        row = [method_name(record), *(_with_interval(record.rate(metric)) for metric, _ in table.columns)]
+        row = [names[record.run_id], *(_with_interval(record.rate(metric)) for metric, _ in table.columns)]
         if table.has_paper:
             row += [f"{100 * getattr(paper, metric):.2f}" if paper else "n/a" for metric, _ in table.columns]
         rows.append(row)

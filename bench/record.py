@@ -1,6 +1,5 @@
 """What a run leaves behind: `record.json` and `outcomes.parquet`, checked against each other when read."""
 
-import hashlib
 import json
 import logging
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.canonical import canonical_json, plain
+from bench.canonical import full_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 from bench.metrics.rates import Rate
 from bench.spec import SCHEMA
@@ -65,7 +64,7 @@ def save_record(folder: Path, record: Record, outcomes: pd.DataFrame | None) -> 
         write_atomically(path, lambda temporary: outcomes.to_parquet(temporary, index=False))
         checksum = sha256_of(path)
     body = plain(record)
-    envelope = {"record": body, "outcomes_sha256": checksum, "sha256": _digest(body)}
+    envelope = {"record": body, "outcomes_sha256": checksum, "sha256": full_hash(body)}
     text = json.dumps(envelope, indent=1)
     write_atomically(folder / "record.json", lambda temporary: write_text(temporary, text))
 
@@ -78,20 +77,27 @@ def load_record(folder: Path) -> Record | None:
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"))
         body = envelope["record"]
-        if body["schema"] > SCHEMA:
-            log.warning("%s has schema %s, this version reads up to %s; skipped", path, body["schema"], SCHEMA)
-            return None
-        if _digest(body) != envelope["sha256"]:
-            log.warning("%s does not match its checksum; skipped", path)
-            return None
-        outcomes = folder / "outcomes.parquet"
-        if envelope["outcomes_sha256"] and sha256_of(outcomes) != envelope["outcomes_sha256"]:
-            log.warning("%s does not match its checksum; the record is not used", outcomes)
+        if complaint := _complaint(envelope, folder):
+            log.warning("%s %s; it is not used", path, complaint)
             return None
         return Record(**body)
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s cannot be read (%s); skipped", path, error)
         return None
+
+
+def _complaint(envelope: dict[str, Any], folder: Path) -> str:
+    """What is wrong with a record; empty when it is what it should be."""
+    body = envelope["record"]
+    if body["schema"] > SCHEMA:
+        return f"has schema {body['schema']}, this version reads up to {SCHEMA}"
+    if body["run_id"] != folder.name:
+        return f"is the record of run {body['run_id']}, not of this folder"
+    if full_hash(body) != envelope["sha256"]:
+        return "does not match its checksum"
+    if envelope["outcomes_sha256"] and sha256_of(folder / "outcomes.parquet") != envelope["outcomes_sha256"]:
+        return "has outcomes.parquet beside it that does not match its checksum"
+    return ""
 
 
 def load_records(results_dir: str | Path = "results") -> list[Record]:
@@ -103,7 +109,3 @@ def load_records(results_dir: str | Path = "results") -> list[Record]:
 def load_outcomes(folder: Path) -> pd.DataFrame:
     """The rows behind a record's metrics."""
     return pd.read_parquet(folder / "outcomes.parquet")
-
-
-def _digest(body: Any) -> str:
-    return hashlib.sha256(canonical_json(body).encode()).hexdigest()

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from bench.canonical import content_hash, plain
+from bench.canonical import content_hash, full_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 
 FORMAT = 1
@@ -47,11 +47,8 @@ class Store:
             return None
         try:
             envelope = json.loads(details_path.read_text())
-            if envelope.get("format") != FORMAT or envelope.get("kind") != kind:
-                log.warning("%s is not of this version's format; it is made again", details_path)
-                return None
-            if sha256_of(tensors_path) != envelope["sha256"]:
-                log.warning("%s does not match its checksum; it is not loaded but made again", tensors_path)
+            if complaint := self._complaint(envelope, kind, key):
+                log.warning("%s %s; it is not loaded but made again", details_path, complaint)
                 return None
             return Item(tensors=load_file(tensors_path), details=envelope["details"])
         except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
@@ -67,11 +64,25 @@ class Store:
             "format": FORMAT,
             "kind": kind,
             "sha256": sha256_of(tensors_path),
+            "details_sha256": full_hash(details),
             "spec": plain(spec),
             "details": plain(details),
         }
         write_atomically(details_path, lambda path: write_text(path, json.dumps(envelope, indent=1)))
         return Item(tensors=held, details=envelope["details"])
+
+    def _complaint(self, envelope: dict[str, Any], kind: str, key: str) -> str:
+        """What is wrong with an item; empty when it is what it should be."""
+        tensors_path, _ = self._paths(kind, key)
+        if envelope.get("format") != FORMAT or envelope.get("kind") != kind:
+            return "is not of this version's format"
+        if self.key(kind, envelope["spec"]) != key:
+            return "holds what another spec made"
+        if full_hash(envelope["details"]) != envelope["details_sha256"]:
+            return "does not match its checksum"
+        if sha256_of(tensors_path) != envelope["sha256"]:
+            return f"has tensors ({tensors_path.name}) that do not match their checksum"
+        return ""
 
     def _paths(self, kind: str, key: str) -> tuple[Path, Path]:
         folder = self.root / kind

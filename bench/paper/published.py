@@ -24,8 +24,8 @@ def published_for(spec: dict[str, Any]) -> Published | None:
 
     A run at the confidence of Tables 3 to 5 is matched by training attack, any other by Table 6.
     """
-    detector = spec["detector"]
-    if detector is None:
+    detector, config = spec["detector"], spec["classifier"]["config"]
+    if detector is None or config["adversarial"] or config.get("prior", "gaussian") != "gaussian":
         return None
     confidence = float(spec["attack_config"].get("confidence", 0))
     if spec["attack"] == "cw" and confidence > 0:

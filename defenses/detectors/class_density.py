@@ -75,9 +75,9 @@ def log_densities(queries: Tensor, points: Tensor, bandwidths: Sequence[float]) 
 
 def require_enough(labels: Tensor) -> None:
     """Raise `RequestError` when a class of the (n,) labels has too few images for a density."""
-    classes, counts = labels.unique(return_counts=True)
+    counts = labels.bincount()  # a class without any image counts, too
     if int(counts.min()) < LEAST_PER_CLASS:
-        short = int(classes[counts.argmin()])
+        short = int(counts.argmin())
         raise RequestError(
             f"class {short} has {int(counts.min())} training images; a density per class needs at least "
             f"{LEAST_PER_CLASS}. Raise --n-train"

@@ -28,7 +28,7 @@ def require_convergence(name: str, history: list[EpochSummary], classes: int, re
     if last.accuracy < least:
         raise NotConvergedError(
             f"training {name} did not converge: training accuracy {last.accuracy:.1%} after {last.epochs} epochs, "
-            f"chance is {1 / classes:.1%}; no numbers are given. Try more epochs or a smaller --regularizer-weight"
+            f"chance is {1 / classes:.1%}; no numbers are given. Try more --epochs"
         )
     if regularizer == "kl" and last.losses["penalty"] > history[0].losses["penalty"]:
         raise NotConvergedError(

@@ -14,7 +14,7 @@ import pytest
 
 from attacks.fgsm import FgsmConfig
 from attacks.registry import ATTACKS
-from bench.methods_table import methods_tables, render, save_latex
+from bench.methods_table import methods_tables, render, row_names, save_latex
 from bench.metrics.rates import rate
 from bench.record import Record
 from bench.spec import RunSpec
@@ -80,7 +80,10 @@ def test_markdown_parses_back(rows: list[Record]) -> None:
     assert lines[0] == ["Methods", "ACC-NADV", "ACC-COM", "ACC-NADV (paper)", "ACC-COM (paper)"]
     cells = {line[0]: [cell.split(" ")[0] for cell in line[1:]] for line in lines[2:]}
     assert cells == {"ER1": ["75.00", "11.34", "80.00", "100.00"], "ER2": ["90.00", "n/a", "83.00", "100.00"]}
-    assert "mnist: trained on fgsm, tested on cw κ=9; protocol sound, recipe quick" in text
+    assert (
+        "mnist: trained on fgsm, tested on cw κ=9 (search steps 4, steps 150, learning rate 0.1, initial c 1.0); protocol sound, recipe quick"
+        in text
+    )
     assert "set I 100, set II 100 images" in text
 
 
@@ -136,3 +139,17 @@ def test_bare_classifiers_have_accuracies(make_record: Make) -> None:
 
 def test_unfinished_records_are_in_no_table(make_record: Make) -> None:
     assert methods_tables([make_record(status="error"), make_record(status="not-converged", seed=1)]) == []
+
+
+def test_rows_of_one_method_are_told_apart_by_what_they_differ_in(rows: list[Record]) -> None:
+    def with_prior(record: Record, prior: str) -> Record:
+        classifier = record.spec["classifier"]
+        config = classifier["config"] | {"prior": prior, "embedding_dim": 4}
+        return replace(record, run_id=prior, spec=record.spec | {"classifier": classifier | {"config": config}})
+
+    twins = [with_prior(rows[0], "gaussian"), with_prior(rows[0], "cauchy")]
+    assert row_names([*twins, rows[1]]) == {
+        "gaussian": "ER1 (prior gaussian)",
+        "cauchy": "ER1 (prior cauchy)",
+        rows[1].run_id: "ER2",
+    }

@@ -9,7 +9,13 @@ from bench.paper.published import published_for
 
 def spec(dataset: str, trained: str, method: str, attack: str, confidence: float = 0) -> dict[str, Any]:
     detector = {"name": method, "train_attack": trained}
-    return {"dataset": dataset, "detector": detector, "attack": attack, "attack_config": {"confidence": confidence}}
+    return {
+        "dataset": dataset,
+        "classifier": {"config": {"adversarial": None}},
+        "detector": detector,
+        "attack": attack,
+        "attack_config": {"confidence": confidence},
+    }
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,8 @@ def test_cells(
         spec("mnist", "fgsm", "er1-minus", "cw", 9),
         spec("mnist", "fgsm", "kd", "pgd"),
         spec("mnist", "fgsm", "er1", "cw", 9) | {"detector": None},
+        spec("mnist", "fgsm", "er1", "cw", 9) | {"classifier": {"config": {"adversarial": {"steps": 7}}}},
+        spec("mnist", "fgsm", "er1", "cw", 9) | {"classifier": {"config": {"adversarial": None, "prior": "cauchy"}}},
     ],
 )
 def test_what_the_paper_has_no_number_for(other: dict[str, Any]) -> None:

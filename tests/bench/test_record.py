@@ -52,8 +52,16 @@ def test_metrics_come_back_as_they_were(record: Record) -> None:
 
 def test_a_record_without_outcomes(tmp_path: Path, make_record: Callable[..., Record]) -> None:
     record = make_record(status="not-converged")
-    save_record(tmp_path, record, None)
-    assert load_record(tmp_path) == record
+    save_record(tmp_path / record.run_id, record, None)
+    assert load_record(tmp_path / record.run_id) == record
+
+
+def test_a_record_in_another_runs_folder_is_not_used(
+    tmp_path: Path, make_record: Callable[..., Record], caplog: pytest.LogCaptureFixture
+) -> None:
+    save_record(tmp_path / "elsewhere", make_record(), None)
+    assert load_record(tmp_path / "elsewhere") is None
+    assert "not of this folder" in caplog.text
 
 
 def test_no_record_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

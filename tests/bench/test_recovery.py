@@ -50,7 +50,7 @@ def test_a_flipped_byte_is_noticed_and_the_outcomes_are_the_same(
     pd.testing.assert_frame_equal(again(stored), finished.outcomes["kd"], rtol=1e-4, atol=1e-5)
     warned = [record.getMessage() for record in caplog.records]
     assert warned
-    assert all("does not match its checksum; it is not loaded but made again" in message for message in warned)
+    assert all("do not match their checksum; it is not loaded but made again" in message for message in warned)
     caplog.clear()
     shutil.rmtree(stored / "runs")
     again(stored)

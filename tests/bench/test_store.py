@@ -49,8 +49,9 @@ def test_round_trip(store: Store, key: str) -> None:
 
 def test_a_view_and_a_parameter_are_stored_by_value(store: Store) -> None:
     whole = torch.arange(12.0).view(3, 4)
-    store.save("crafted", "k", spec={}, tensors={"a": whole.T, "b": torch.nn.Parameter(whole[:, 1])}, details={})
-    item = store.load("crafted", "k")
+    key = store.key("crafted", {})
+    store.save("crafted", key, spec={}, tensors={"a": whole.T, "b": torch.nn.Parameter(whole[:, 1])}, details={})
+    item = store.load("crafted", key)
     assert item is not None
     assert torch.equal(item.tensors["a"], whole.T)
     assert torch.equal(item.tensors["b"], whole[:, 1])
@@ -69,7 +70,7 @@ def test_one_flipped_bit_is_noticed(store: Store, key: str, place: int, caplog: 
     content[place] ^= 1
     tensors_path(store, key).write_bytes(content)
     assert store.load("classifiers", key) is None
-    assert "does not match its checksum; it is not loaded but made again" in caplog.text
+    assert "do not match their checksum; it is not loaded but made again" in caplog.text
 
 
 def truncate(path: Path) -> None:
@@ -140,3 +141,17 @@ def test_a_place_that_cannot_be_written_to_is_one_clear_error(tmp_path: Path) ->
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match=r"cannot write to .*Choose another folder with --results-dir"):
         Store(tmp_path / "file" / "store").save("crafted", "k", spec={}, tensors=TENSORS, details={})
+
+
+def test_an_item_under_another_key_or_with_changed_details_is_not_loaded(
+    store: Store, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    envelope = json.loads(details_path(store, key).read_text())
+    other = store.key("classifiers", {"spec": "of something else"})
+    details_path(store, other).write_text(json.dumps(envelope))
+    assert store.load("classifiers", other) is None
+    assert "another spec" in caplog.text
+    envelope["details"] = {"history": [{"accuracy": 1.0}]}
+    details_path(store, key).write_text(json.dumps(envelope))
+    assert store.load("classifiers", key) is None
+    assert "does not match its checksum" in caplog.text
