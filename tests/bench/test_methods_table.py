@@ -80,10 +80,8 @@ def test_markdown_parses_back(rows: list[Record]) -> None:
     assert lines[0] == ["Methods", "ACC-NADV", "ACC-COM", "ACC-NADV (paper)", "ACC-COM (paper)"]
     cells = {line[0]: [cell.split(" ")[0] for cell in line[1:]] for line in lines[2:]}
     assert cells == {"ER1": ["75.00", "11.34", "80.00", "100.00"], "ER2": ["90.00", "n/a", "83.00", "100.00"]}
-    assert (
-        "mnist: trained on fgsm, tested on cw κ=9 (search steps 4, steps 150, learning rate 0.1, initial c 1.0); protocol sound, recipe quick"
-        in text
-    )
+    assert "mnist: trained on fgsm, tested on cw κ=9 (search steps 4, steps 150, learning rate 0.1" in text
+    assert "initial c 1.0); protocol sound, recipe quick" in text
     assert "set I 100, set II 100 images" in text
 
 
