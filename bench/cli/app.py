@@ -4,6 +4,7 @@ Nothing heavy is imported here, so that `bench --help` answers at once.
 """
 
 import logging
+import os
 import signal
 import sys
 
@@ -33,6 +34,8 @@ def main() -> None:
     """Run the program; every error raised on purpose ends in one line, its own exit code and no traceback."""
     from attacks.errors import ErbenchError
 
+    # Idle OpenMP threads otherwise spin: beside another busy process that slows training down fivefold and more.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     debug = "--debug" in sys.argv
