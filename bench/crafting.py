@@ -9,6 +9,7 @@ from torch import Tensor
 from attacks.contract import Goal, craft
 from attacks.draws import Draws
 from attacks.registry import ATTACKS
+from bench.code_version import code_version
 from bench.fitting import FittedClassifier
 from bench.workspace import Workspace
 
@@ -65,7 +66,9 @@ def craft_all(
 def _chunk(
     attack: str, config: Any, fitted: FittedClassifier, victims: Victims, seed: int, workspace: Workspace
 ) -> Tensor:
+    entry = ATTACKS.get(attack)
     identity = {
+        "code": code_version(entry.attack),
         "classifier": fitted.key,
         "attack": attack,
         "config": config,
@@ -79,6 +82,6 @@ def _chunk(
     item = store.load("crafted", key)
     if item is None:
         draws = Draws(seed=seed, sample_ids=victims.sample_ids)
-        crafted = craft(ATTACKS.get(attack), fitted.classifier, victims.images, victims.goal, config, draws)
+        crafted = craft(entry, fitted.classifier, victims.images, victims.goal, config, draws)
         item = store.save("crafted", key, spec=identity, tensors={"images": crafted.images}, details={})
     return item.tensors["images"].to(victims.images.device)

@@ -1,4 +1,4 @@
-"""A bare classifier under attack."""
+"""A bare classifier under attack. How many images reach the goal is told of those it got right before."""
 
 import pandas as pd
 
@@ -6,7 +6,9 @@ from bench.exhibits import Studio
 from bench.findings import Findings, attack_notes
 from bench.judge import judge
 from bench.metrics.classification import attack_metrics, classification_metrics
+from bench.outcomes import select
 from bench.protocol import Sets
+from bench.spec import RunSpec
 from bench.stations import Clock
 
 
@@ -19,10 +21,23 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
     with clock.station("judge"):
         frames = [judge(classifier, None, exhibit) for exhibit in (clean, adversarial)]
         outcomes = pd.concat(frames, ignore_index=True)
+    right = outcomes["sample_id"].isin(select(outcomes, kind="clean").query("correct")["sample_id"])
     return Findings(
         outcomes=outcomes,
-        metrics=classification_metrics(outcomes) | attack_metrics(outcomes),
+        metrics=classification_metrics(outcomes) | attack_metrics(outcomes[right]),
         detector={},
-        notes=attack_notes(outcomes),
+        notes=attack_notes(outcomes[right]) + _strictness_note(spec, outcomes[right]),
         exhibits=[clean, adversarial],
     )
+
+
+def _strictness_note(spec: RunSpec, outcomes: pd.DataFrame) -> list[str]:
+    """An attack that asks for more than a wrong answer finds fewer of them, which flatters the classifier."""
+    missed = int((~select(outcomes, kind="adversarial")["reached"]).sum())
+    is_strict = spec.confidence > 0 or getattr(spec.attack_config, "max_l2", None) is not None
+    if not is_strict or missed == 0:
+        return []
+    return [
+        f"{missed} images missed the confidence or the L2 limit, came back clean and count as robust: robust accuracy "
+        "is overstated. Attack with --confidence 0 and no --max-l2 to measure it"
+    ]

@@ -90,10 +90,11 @@ def _floor_note(spec: RunSpec, outcomes: pd.DataFrame) -> list[str]:
     if spec.protocol != "paper":
         return []
     adversarial = select(outcomes, kind="adversarial")
-    own = int((adversarial["label"] == adversarial["goal_class"]).sum())
+    is_own = adversarial["label"] == adversarial["goal_class"]
+    unmoved = int((adversarial["correct"] & ~is_own).sum())
     return [
-        f"ACC-COM is at least {adversarial['correct'].mean():.0%} when nothing is flagged: {own} of "
-        f"{len(adversarial)} images belong to the target class, the rest of that share were not moved"
+        f"ACC-COM is {adversarial['correct'].mean():.0%} when nothing is flagged: of {len(adversarial)} images "
+        f"{int(is_own.sum())} belong to the target class and {unmoved} more are still classified correctly"
     ]
 
 

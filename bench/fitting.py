@@ -8,7 +8,9 @@ import torch
 from torch import Generator, Tensor
 
 from bench.canonical import plain
+from bench.code_version import code_version
 from bench.datasets.contract import Dataset, Split
+from bench.inference import logits_of_all
 from bench.spec import ClassifierSpec, DetectorSpec
 from bench.workspace import Workspace
 from defenses.contract import Classifier, ClassifierEntry, Detector, DetectorEntry
@@ -16,6 +18,7 @@ from defenses.registry import DEFENSES
 from defenses.training.contract import EpochSummary
 from defenses.training.verdict import require_convergence
 
+MOST_CHECKED = 2000  # training images that show whether training converged
 log = logging.getLogger("erbench")
 
 
@@ -45,20 +48,26 @@ def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace)
     entry = DEFENSES.get(spec.name)
     assert isinstance(entry, ClassifierEntry)
     store, classes = workspace.store, len(dataset.class_names)
-    identity = {"spec": spec, "classes": classes, "dataset": dataset.digest}
+    identity = {
+        "spec": spec,
+        "classes": classes,
+        "dataset": dataset.digest,
+        "code": code_version(entry.configure, entry.build, entry.train),
+    }
     key = store.key("classifiers", identity)
     network = entry.build(spec.family, classes, spec.config, spec.seed)
 
     item = store.load("classifiers", key)
     if item is not None and _fits(network, item.tensors):
-        history = item.details["history"]
+        details = item.details
     else:
         history = plain(_train(entry, network, spec, dataset, workspace))
-        store.save("classifiers", key, spec=identity, tensors=network.state_dict(), details={"history": history})
-    epochs = [EpochSummary(**epoch) for epoch in history]
-    require_convergence(spec.name, epochs, classes, getattr(spec.config, "regularizer", ""))
+        details = {"history": history, "accuracy": _accuracy(network, spec, dataset, workspace)}
+        store.save("classifiers", key, spec=identity, tensors=network.state_dict(), details=details)
+    epochs = [EpochSummary(**epoch) for epoch in details["history"]]
+    require_convergence(spec.name, epochs, details["accuracy"], classes, getattr(spec.config, "regularizer", ""))
     network.to(workspace.device).eval().requires_grad_(False)
-    return FittedClassifier(classifier=network, key=key, history=history)
+    return FittedClassifier(classifier=network, key=key, history=details["history"])
 
 
 def check_detector(spec: DetectorSpec, of: ClassifierSpec, dataset: Dataset) -> None:
@@ -79,7 +88,13 @@ def fit_detector(
     entry = DEFENSES.get(spec.name)
     assert isinstance(entry, DetectorEntry)
     store, device = workspace.store, workspace.device
-    identity = {"classifier": fitted.key, "detector": spec.name, "config": spec.config, "seed": of.seed}
+    identity = {
+        "classifier": fitted.key,
+        "detector": spec.name,
+        "config": spec.config,
+        "seed": of.seed,
+        "code": code_version(entry.fit, entry.restore),
+    }
     key = store.key("detectors", identity)
     item = store.load("detectors", key)
     if item is None:
@@ -90,6 +105,14 @@ def fit_detector(
         item = store.save("detectors", key, spec=identity, tensors=detector.tensors(), details={})
     # restored also when it was just fitted, so that a first and a second run see the same bytes
     return entry.restore({name: tensor.to(device) for name, tensor in item.tensors.items()}, spec.config)
+
+
+def _accuracy(network: Classifier, spec: ClassifierSpec, dataset: Dataset, workspace: Workspace) -> float:
+    """Share of (at most `MOST_CHECKED`) training images that the network, in eval mode, gets right."""
+    part = training_part(spec, dataset)
+    checked = part.take(torch.arange(min(len(part), MOST_CHECKED))).to(workspace.device)
+    predictions = logits_of_all(network.eval(), checked.images()).argmax(dim=1)
+    return float((predictions == checked.labels).float().mean())
 
 
 def _fits(network: Classifier, tensors: dict[str, Tensor]) -> bool:

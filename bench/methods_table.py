@@ -13,11 +13,13 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.canonical import canonical_json
+from bench.differences import name_apart
 from bench.files import write_atomically, write_text
 from bench.metrics.rates import Rate
 from bench.paper.published import Published, published_for
 from bench.record import Record
 
+SET_OPTIONS = ("train_attack", "train_attack_config", "n_fit", "counted", "noise_l2")  # of a detector's spec
 FORMATS = ("latex", "markdown", "csv")
 DETECTOR_COLUMNS = (("acc_nadv", "ACC-NADV"), ("acc_com", "ACC-COM"))
 CLASSIFIER_COLUMNS = (("clean_accuracy", "clean accuracy"), ("robust_accuracy", "robust accuracy"))
@@ -79,9 +81,10 @@ def _group(record: Record) -> str:
     shared = {name: value for name, value in record.spec.items() if name not in ("defense", "classifier", "detector")}
     detector = record.spec["detector"]
     if detector:
-        shared |= {name: detector[name] for name in ("train_attack", "train_attack_config", "n_fit")}
+        shared |= {name: detector[name] for name in SET_OPTIONS}
     classifier = {name: record.spec["classifier"][name] for name in ("family", "n_train", "seed")}
-    return canonical_json(shared | classifier | {"is_detector": bool(detector)})
+    bytes_of = {"dataset_digest": record.dataset_digest}
+    return canonical_json(shared | classifier | bytes_of | {"is_detector": bool(detector)})
 
 
 def caption(records: Sequence[Record]) -> str:
@@ -89,6 +92,9 @@ def caption(records: Sequence[Record]) -> str:
     spec = records[0].spec
     detector = spec["detector"]
     trained = f"trained on {detector['train_attack']}, " if detector else ""
+    counted = f", counted: {detector['counted']}" if detector else ""
+    if detector and detector["noise_l2"] is not None:
+        counted += f", noise of L2 {detector['noise_l2']:g}"
     sizes = f"set I {detector['n_fit']}, set II {spec['n_test']}" if detector else f"n {spec['n_test']}"
     budget = ", ".join(
         f"{name.replace('_', ' ')} {value}"
@@ -97,8 +103,8 @@ def caption(records: Sequence[Record]) -> str:
     )
     return (
         f"{spec['dataset']}: {trained}tested on {attack_name(spec)} ({budget}); protocol {spec['protocol']}, recipe "
-        f"{spec['recipe']}, {sizes} images, {spec['classifier']['n_train']} training images, seed {spec['seed']}; "
-        "percent with Wilson 95 % interval"
+        f"{spec['recipe']}, {sizes} images, {spec['classifier']['n_train']} training images, seed "
+        f"{spec['seed']}{counted}; percent with Wilson 95 % interval"
     )
 
 
@@ -117,20 +123,8 @@ def method_name(record: Record) -> str:
 
 def row_names(records: Sequence[Record]) -> dict[str, str]:
     """A name for each run: the method's, and where several rows share one, the settings they differ in."""
-    names = {}
-    for record in records:
-        twins = [_settings(other) for other in records if other.spec["defense"] == record.spec["defense"]]
-        own = _settings(record)
-        differing = [key for key in own if any(twin.get(key) != own[key] for twin in twins)]
-        settings = ", ".join(f"{key.replace('_', ' ')} {own[key]}" for key in differing)
-        names[record.run_id] = method_name(record) + (f" ({settings})" if settings else "")
-    return names
-
-
-def _settings(record: Record) -> dict[str, Any]:
-    """How a row's method was fitted, flat."""
-    detector = record.spec["detector"]
-    return dict(record.spec["classifier"]["config"]) | (dict(detector["config"]) if detector else {})
+    names = name_apart([method_name(record) for record in records], [record.spec for record in records])
+    return {record.run_id: name for record, name in zip(records, names, strict=True)}
 
 
 def render(tables: Sequence[MethodsTable], form: str) -> str:
@@ -172,10 +166,11 @@ def _of(record: Record, metric: str) -> str:
 
 
 def _cells(table: MethodsTable) -> list[list[str]]:
-    """Method, ours (with interval) a column, then the paper's where it has any."""
+    """Method, ours (with interval) a column, how many images reached the goal, the paper's where it has any."""
     rows, names = [], row_names(table.records)
     for record, paper in zip(table.records, table.paper, strict=True):
         row = [names[record.run_id], *(_with_interval(record.rate(metric)) for metric, _ in table.columns)]
+        row.append(_of(record, "reached"))
         if table.has_paper:
             row += [f"{100 * getattr(paper, metric):.2f}" if paper else "n/a" for metric, _ in table.columns]
         rows.append(row)
@@ -192,7 +187,7 @@ def _markdown(table: MethodsTable) -> str:
     from tabulate import tabulate
 
     titles = [title for _, title in table.columns]
-    headers = ["Methods", *titles] + ([f"{title} (paper)" for title in titles] if table.has_paper else [])
+    headers = ["Methods", *titles, "reached"] + ([f"{title} (paper)" for title in titles] if table.has_paper else [])
     runs = ", ".join(f"`{record.run_id}`" for record in table.records)
     align = ["left"] + ["right"] * (len(headers) - 1)
     body = tabulate(_cells(table), headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
@@ -213,14 +208,14 @@ def _latex(table: MethodsTable) -> str:
     )
     titles = [title for _, title in table.columns]
     count = len(titles)
-    groups = [{"title": "ours", "span": count, "first": 2, "last": count + 1}]
+    groups = [{"title": "ours", "span": count + 1, "first": 2, "last": count + 2}]
     if table.has_paper:
         number = next(paper.table for paper in table.paper if paper)
-        groups.append({"title": f"paper, Table {number}", "span": count, "first": count + 2, "last": 2 * count + 1})
+        groups.append({"title": f"paper, Table {number}", "span": count, "first": count + 3, "last": 2 * count + 2})
     return environment.get_template("methods.tex.j2").render(
         runs=", ".join(record.run_id for record in table.records),
         caption=_escape(table.caption) + ".",
-        columns=titles * len(groups),
+        columns=[*titles, "reached", *(titles if table.has_paper else [])],
         groups=groups,
         rows=[[_escape(cell) for cell in row] for row in _cells(table)],
     )

@@ -70,6 +70,6 @@ def metrics_table(records: Sequence[Record]) -> list[list[str]]:
 
 def _title(row: Row, records: Sequence[Record]) -> str:
     confidences = {record.spec["attack_config"].get("confidence", 0) for record in records}
-    if row.metric == "reached" and confidences != {0}:
-        return "reached confidence " + ", ".join(f"{value:g}" for value in sorted(confidences))
+    if row.metric == "reached" and len(confidences) == 1 and confidences != {0}:
+        return f"reached confidence {confidences.pop():g}"
     return row.title

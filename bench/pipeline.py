@@ -1,10 +1,14 @@
 """A run, station by station: dataset -> fitted defense -> crafted images -> judged outcomes -> record."""
 
+import logging
+
 import torch
 from torch import Tensor
 
 from attacks.errors import NotConvergedError
+from attacks.registry import ATTACKS
 from bench.canonical import plain
+from bench.code_version import code_version
 from bench.datasets.contract import Dataset
 from bench.embedding import embedding_distance
 from bench.evaluate_classifier import evaluate_classifier
@@ -22,7 +26,10 @@ from bench.record import Record, load_record, save_record
 from bench.spec import RunSpec
 from bench.stations import Clock
 from bench.workspace import Workspace
+from defenses.contract import ClassifierEntry, DetectorEntry
+from defenses.registry import DEFENSES
 
+log = logging.getLogger("erbench")
 PART = 1000  # test images held as floats at once
 
 
@@ -40,7 +47,9 @@ def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace) -> Record:
     folder = workspace.run_dir(run_id)
     known = load_record(folder)
     if known is not None and known.status != "error":
-        return known
+        if known.code == code_of(spec):
+            return known
+        log.warning("%s was made by other code than today's; it is made again", folder)
     clock = Clock()
     try:
         with clock.station("fit"):
@@ -58,6 +67,22 @@ def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace) -> Record:
     save_latex(folder / "table.tex", [record])
     save_record(folder, record, findings.outcomes)
     return record
+
+
+def code_of(spec: RunSpec) -> dict[str, str]:
+    """Versions of the code that a run's numbers come from: attacks, classifier and detector."""
+    classifier = DEFENSES.get(spec.classifier.name)
+    assert isinstance(classifier, ClassifierEntry)
+    versions = {
+        "attack": code_version(ATTACKS.get(spec.attack).attack),
+        "classifier": code_version(classifier.configure, classifier.build, classifier.train),
+    }
+    if spec.detector is not None:
+        detector = DEFENSES.get(spec.detector.name)
+        assert isinstance(detector, DetectorEntry)
+        versions["detector"] = code_version(detector.fit, detector.restore)
+        versions["train_attack"] = code_version(ATTACKS.get(spec.detector.train_attack).attack)
+    return versions
 
 
 def _evaluate(
@@ -110,6 +135,7 @@ def make_record(
         label=spec.label,
         spec=plain(spec),
         dataset_digest=dataset.digest,
+        code=code_of(spec),
         metrics=plain(findings.metrics) if findings else {},
         training=fitted.history if fitted else [],
         detector=findings.detector if findings else {},

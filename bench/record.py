@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Record:
     dataset_digest: SHA-256 of the images.
     metrics: by name, rates as dicts of `bench.metrics.rates.Rate`, other numbers as they are.
     training: one dict an epoch; detector: what was fitted (bandwidth, weights, noise), empty for classifiers.
+    code: versions of the code that made it, by part (`bench.code_version`).
     notes: sentences a reader of the numbers should know.
     seconds: per station; provenance: versions, revision, machine; command: makes the record again.
     """
@@ -40,6 +41,7 @@ class Record:
     metrics: dict[str, Any]
     training: list[dict[str, Any]]
     detector: dict[str, Any]
+    code: dict[str, str] = field(default_factory=dict)
     notes: list[str]
     seconds: dict[str, float]
     provenance: dict[str, Any]

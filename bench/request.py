@@ -23,6 +23,7 @@ from defenses.training.recipes import RECIPES
 TARGETS = ("none", "random", "least-likely")
 CHOICES = {"protocol": PROTOCOLS, "recipe": RECIPES, "counted": COUNTED}
 DETECTORS_ONLY = ("train_attack", "n_fit", "counted", "noise_l2")
+LARGEST_SEED = 2**32  # what scikit-learn takes
 DEFAULT_SET_SIZE = 100  # images of set I and of set II, as in the paper's tables
 PAPER_TARGETS = {"digits": 3, "mnist": 3, "cifar10": 6}  # the classes behind the floors of Tables 3 to 5
 
@@ -85,8 +86,8 @@ def _check_numbers(request: Request) -> None:
         )
     if request.noise_l2 is not None:
         require_positive("noise_l2", request.noise_l2)
-    if request.seed < 0:
-        raise RequestError(f"--seed must be at least 0, got {request.seed}")
+    if not 0 <= request.seed < LARGEST_SEED:
+        raise RequestError(f"--seed must lie between 0 and {LARGEST_SEED - 1}, got {request.seed}")
 
 
 def options_taken(defense: ClassifierEntry | DetectorEntry, attack_config_type: type) -> set[str]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-# as the command line does: idle OpenMP threads that spin slow everything down on a busy machine
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# as the command line does: idle OpenMP threads that spin for long slow everything down on a busy machine
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 @pytest.fixture(scope="session")

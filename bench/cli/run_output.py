@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.differences import name_apart
 from bench.metrics_table import metrics_table
 from bench.record import Record
 
@@ -35,28 +36,36 @@ def show_grid(records: Iterable[Record], total: int, results_dir: Path, *, quiet
 
 def _print_tables(console: Console, records: Sequence[Record]) -> None:
     per_table = max(1, (console.width - TITLE_WIDTH) // COLUMN_WIDTH)
+    names = _names(records)
     for start in range(0, len(records), per_table):
         part = records[start : start + per_table]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("")
         for record in part:
-            table.add_column(_head(record), justify="right")
+            table.add_column(_head(record, names[record.run_id]), justify="right")
         for row in metrics_table(part):
             table.add_row(*row)
         console.print(table)
 
 
-def _head(record: Record) -> str:
+def _names(records: Sequence[Record]) -> dict[str, str]:
+    """A name for each run that no other run of the output has."""
+    names = name_apart([record.label for record in records], [record.spec for record in records])
+    return {record.run_id: name for record, name in zip(records, names, strict=True)}
+
+
+def _head(record: Record, name: str) -> str:
     detector = record.spec["detector"]
     trained = f"\ntrained on {detector['train_attack']}" if detector else ""
-    return f"{record.label}{trained}\n{record.spec['dataset']}, {record.spec['protocol']}, {record.spec['recipe']}"
+    return f"{name}{trained}\n{record.spec['dataset']}, {record.spec['protocol']}, {record.spec['recipe']}"
 
 
 def _print_notes(console: Console, records: Sequence[Record], results_dir: Path) -> None:
     console.print("rates: value, Wilson 95 % interval, n", style="dim")
+    names = _names(records)
     for record in records:
         for note in [*record.notes, *_embedding_note(record)]:
-            console.print(f"note ({record.label}): {note}", style="dim", soft_wrap=True)
+            console.print(f"note ({names[record.run_id]}): {note}", style="dim", soft_wrap=True)
     for record in records:
         console.print(f"{results_dir / 'runs' / record.run_id}", soft_wrap=True)
 

@@ -114,9 +114,7 @@ _QUICK = {
     "cifar10": _quick(_PAPER["cifar10"], epochs=5, learning_rate=5e-4, step_size=0.01),
     "stl10": _quick(_PAPER["stl10"], epochs=5, learning_rate=5e-4, step_size=0.0078),
     "tiny-imagenet": _quick(_PAPER["tiny-imagenet"], epochs=5, learning_rate=5e-4, step_size=0.0025),
-    "digits": replace(
-        _quick(_PAPER["digits"], epochs=40, learning_rate=1.5e-3, step_size=0.075), adversarial_epochs=30
-    ),
+    "digits": replace(_quick(_PAPER["digits"], epochs=30, learning_rate=2e-3, step_size=0.075), baseline_epochs=40),
 }
 
 

@@ -11,12 +11,16 @@ from defenses.training.contract import EpochSummary
 LEAST_PROGRESS = 0.1  # of the way from chance to perfect training accuracy
 
 
-def require_convergence(name: str, history: list[EpochSummary], classes: int, regularizer: str) -> None:
+def require_convergence(
+    name: str, history: list[EpochSummary], accuracy: float, classes: int, regularizer: str
+) -> None:
     """Raise `NotConvergedError` with the figures when a model's numbers would be noise.
 
     Args:
         name: of the defense, for the message.
         history: one summary an epoch.
+        accuracy: on training images in eval mode; BatchNorm's running statistics may lag far behind the batch's, so
+            the accuracy seen during training proves nothing.
         classes: number of classes, which sets chance.
         regularizer: "kl" must also end nearer the prior than it began; "" or any other name need not.
     """
@@ -25,9 +29,9 @@ def require_convergence(name: str, history: list[EpochSummary], classes: int, re
         if not math.isfinite(value):
             raise NotConvergedError(f"training {name} did not converge: {loss} ended as {value} in epoch {last.epoch}")
     least = 1 / classes + LEAST_PROGRESS * (1 - 1 / classes)
-    if last.accuracy < least:
+    if accuracy < least:
         raise NotConvergedError(
-            f"training {name} did not converge: training accuracy {last.accuracy:.1%} after {last.epochs} epochs, "
+            f"training {name} did not converge: accuracy on training images {accuracy:.1%} after {last.epochs} epochs, "
             f"chance is {1 / classes:.1%}; no numbers are given. Try more --epochs"
         )
     if regularizer == "kl" and last.losses["penalty"] > history[0].losses["penalty"]:

@@ -29,6 +29,7 @@ def rows(make_record: Make, spec: RunSpec) -> list[Record]:
     er2 = make_record(
         defense="er2",
         detector=replace(spec.detector, name="er2"),
+        classifier=replace(spec.classifier, config=replace(spec.classifier.config, embedding_dim=13)),  # Table 2
         metrics={"acc_nadv": rate(180, 200), "acc_com": rate(0, 0)},
     )
     return [make_record(), er2]
@@ -36,13 +37,15 @@ def rows(make_record: Make, spec: RunSpec) -> list[Record]:
 
 def test_latex_is_a_booktabs_table_with_ours_beside_the_papers(rows: list[Record]) -> None:
     text = render(methods_tables(rows), "latex")
-    for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\cmidrule(lr){2-3}\cmidrule(lr){4-5}"):
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\cmidrule(lr){2-4}\cmidrule(lr){5-6}"):
         assert text.count(rule) == 1
-    assert r"\multicolumn{2}{c}{ours} & \multicolumn{2}{c}{paper, Table 3}" in text
-    assert "Methods & ACC-NADV & ACC-COM & ACC-NADV & ACC-COM" in text
+    assert r"\multicolumn{3}{c}{ours} & \multicolumn{2}{c}{paper, Table 3}" in text
+    assert "Methods & ACC-NADV & ACC-COM & reached & ACC-NADV & ACC-COM" in text
     # 150 of 200 and 11 of 97: the intervals are checked in test_rates
-    assert re.search(r"ER1 & 75\.00 \[68\.\d, 80\.\d\] & 11\.34 \[6\.\d, 19\.\d\] & 80\.00 & 100\.00 \\\\", text)
-    assert re.search(r"ER2 & 90\.00 \[\S+ \S+\] & n/a & 83\.00 & 100\.00 \\\\", text)
+    assert re.search(
+        r"ER1 & 75\.00 \[68\.\d, 80\.\d\] & 11\.34 \[6\.\d, 19\.\d\] & 97/100 & 80\.00 & 100\.00 \\\\", text
+    )
+    assert re.search(r"ER2 & 90\.00 \[\S+ \S+\] & n/a &  & 83\.00 & 100\.00 \\\\", text)
     assert all(record.run_id in text for record in rows)
 
 
@@ -77,9 +80,12 @@ def test_markdown_parses_back(rows: list[Record]) -> None:
     lines = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
     ]
-    assert lines[0] == ["Methods", "ACC-NADV", "ACC-COM", "ACC-NADV (paper)", "ACC-COM (paper)"]
+    assert lines[0] == ["Methods", "ACC-NADV", "ACC-COM", "reached", "ACC-NADV (paper)", "ACC-COM (paper)"]
     cells = {line[0]: [cell.split(" ")[0] for cell in line[1:]] for line in lines[2:]}
-    assert cells == {"ER1": ["75.00", "11.34", "80.00", "100.00"], "ER2": ["90.00", "n/a", "83.00", "100.00"]}
+    assert cells == {
+        "ER1": ["75.00", "11.34", "97/100", "80.00", "100.00"],
+        "ER2": ["90.00", "n/a", "", "83.00", "100.00"],
+    }
     assert "mnist: trained on fgsm, tested on cw κ=9 (search steps 4, steps 150, learning rate 0.1" in text
     assert "initial c 1.0); protocol sound, recipe quick" in text
     assert "set I 100, set II 100 images" in text
