@@ -3,6 +3,7 @@
 import math
 
 from attacks.errors import RequestError
+from attacks.registration import unknown_name
 
 
 def require_epsilon(epsilon: float) -> None:
@@ -21,3 +22,9 @@ def require_not_negative(name: str, value: float) -> None:
     """Raise `RequestError` unless `value` is a finite number, zero or above."""
     if not (value >= 0 and math.isfinite(value)):
         raise RequestError(f"{name.replace('_', '-')} must be a number of at least 0, got {value}")
+
+
+def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise `RequestError` with near names unless `value` is one of `known`."""
+    if value not in known:
+        raise RequestError(unknown_name(name.replace("_", "-"), value, list(known)))

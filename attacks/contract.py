@@ -1,7 +1,8 @@
 """What every attack takes and gives, and the checks made once for all of them.
 
-An attack is one function: (logits function, images, goal, frozen config, draws) -> images. It decides nothing about
-success: `craft` measures margins and distances of what came back, and the harness judges again from stored images.
+An attack is one function: (probe, images, frozen config, draws) -> images. The probe holds the model and the goal.
+The attack decides nothing about success: `craft` measures margins and distances of what came back, and the harness
+judges again from stored images.
 """
 
 from collections.abc import Callable
@@ -10,45 +11,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from attacks.draws import Draws
 from attacks.errors import AttackError, ModelError, RequestError
-from attacks.margins import class_margin
+from attacks.goal import Goal, Logits, reached
 from attacks.norms import l2_distance, linf_distance
+from attacks.precision import running_in
+from attacks.probe import Probe, Trace
 
-Logits = Callable[[Tensor], Tensor]
-"""Differentiable: (n, c, h, w) float32 in [0, 1] -> (n, classes) float32 logits."""
+UNTIL = ("success", "end")
+"""When work on an image ends: as soon as it is broken, or after every step, as papers plot."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """What an attack wants of each image.
-
-    classes: (n,) int64, the true classes to get away from, or, when `targeted`, the classes to be taken for.
-    targeted: which of the two.
-    """
-
-    classes: Tensor
-    targeted: bool = False
-
-    def margin(self, logits: Tensor) -> Tensor:
-        """(n, classes) logits -> (n,) in logit units; positive where the goal is met, with that confidence."""
-        margin = class_margin(logits, self.classes)
-        return margin if self.targeted else -margin
-
-    def loss(self, logits: Tensor) -> Tensor:
-        """(n, classes) logits -> (n,) to be ascended: cross-entropy of the true class, or minus the target's."""
-        loss = cross_entropy(logits, self.classes, reduction="none")
-        return -loss if self.targeted else loss
-
-    def select(self, indices: Tensor) -> "Goal":
-        """The goals of the images at `indices`, an (m,) int64 or (n,) bool tensor."""
-        return Goal(classes=self.classes[indices], targeted=self.targeted)
-
-
-Attack = Callable[[Logits, Tensor, Goal, Any, Draws], Tensor]
-"""(logits function, images, goal, config, draws) -> adversarial images (n, c, h, w) float32 in [0, 1]."""
+Attack = Callable[[Probe, Tensor, Any, Draws], Tensor]
+"""(probe of model and goal, images, config, draws) -> adversarial images (n, c, h, w) float32 in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +54,9 @@ class CraftedBatch:
     success: (n,) bool, whether the goal is met with the confidence asked for.
     margin: (n,) float32, the goal's margin in logit units.
     l2, linf: (n,) float32, distances to the clean image in pixel units.
+    vanished: (n,) bool on the CPU, every gradient that the attack asked for was exactly zero.
+    passes: images that went forward through the model, the measurements here not counted.
+    trace: loss and margin at every step, when asked for.
     """
 
     images: Tensor
@@ -86,9 +64,22 @@ class CraftedBatch:
     margin: Tensor
     l2: Tensor
     linf: Tensor
+    vanished: Tensor
+    passes: int
+    trace: Trace | None = None
 
 
-def craft(entry: AttackEntry, logits_of: Logits, images: Tensor, goal: Goal, config: Any, draws: Draws) -> CraftedBatch:
+def craft(
+    entry: AttackEntry,
+    logits_of: Logits,
+    images: Tensor,
+    goal: Goal,
+    config: Any,
+    draws: Draws,
+    *,
+    precision: str = "float32",
+    traced: bool = False,
+) -> CraftedBatch:
     """Check the request, run the attack, check and measure what came back.
 
     Args:
@@ -98,22 +89,25 @@ def craft(entry: AttackEntry, logits_of: Logits, images: Tensor, goal: Goal, con
         goal: what is wanted of each image.
         config: an instance of `entry.config`.
         draws: the images' random numbers.
+        precision: of the attack's passes; the measurements here are float32 always.
+        traced: keep loss and margin of every step.
 
     Raises:
-        ModelError: the model is in train mode, gives other than (n, classes) finite logits, or gives
-            probabilities to an attack that needs logits.
+        ModelError: the model is in train mode, gives other than (n, classes) finite logits, gives
+            probabilities to an attack that needs logits, or gives NaN or infinite values on the way.
         RequestError: images or classes are out of range.
         AttackError: the attack gave back NaN or another shape.
     """
     images = images.detach()
-    with torch.no_grad():
+    with torch.no_grad(), running_in("float32", images.device):
         logits = logits_of(check_images(images))
     check_model(logits_of, logits, needs_logits=entry.needs_logits)
     check_classes(goal.classes, len(images), logits.shape[1])
-    crafted = entry.attack(logits_of, images, goal, config, draws).detach()
+    probe = Probe(logits_of, goal, draws.sample_ids, precision=precision, traced=traced)
+    crafted = entry.attack(probe, images, config, draws).detach()
     if crafted.shape != images.shape or not bool(torch.isfinite(crafted).all()):
         raise AttackError(f"the attack {entry.name} gave back images of another shape or with NaN; this is a bug in it")
-    with torch.no_grad():
+    with torch.no_grad(), running_in("float32", images.device):
         margin = goal.margin(logits_of(crafted))
     return CraftedBatch(
         images=crafted,
@@ -121,12 +115,10 @@ def craft(entry: AttackEntry, logits_of: Logits, images: Tensor, goal: Goal, con
         margin=margin,
         l2=l2_distance(crafted, images),
         linf=linf_distance(crafted, images),
+        vanished=probe.vanished,
+        passes=probe.passes,
+        trace=probe.trace(),
     )
-
-
-def reached(margin: Tensor, confidence: float) -> Tensor:
-    """(n,) margins -> (n,) bool: the goal is met (margin > 0) with at least the confidence asked for."""
-    return (margin > 0) & (margin >= confidence)
 
 
 def check_images(images: Tensor) -> Tensor:

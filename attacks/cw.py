@@ -6,14 +6,17 @@ batch), and what was found is measured against the image itself rather than its 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from attacks.checks import require_not_negative, require_positive
-from attacks.contract import AttackEntry, Goal, Logits, reached
+from attacks.contract import AttackEntry
 from attacks.draws import Draws
-from attacks.norms import l2_distance
+from attacks.goal import Goal, reached
+from attacks.probe import Probe
 
 SHRINK = 0.999999  # keeps atanh finite, so pixels of exactly 0 or 1 still have a gradient [C]
 CHECKS = 10  # an image's loss is compared this many times a search step [C]
@@ -62,13 +65,12 @@ class Found:
         self.l2[indices[better]] = l2[better]
 
 
-def cw(logits_of: Logits, images: Tensor, goal: Goal, config: CwConfig, _draws: Draws) -> Tensor:
+def cw(probe: Probe, images: Tensor, config: CwConfig, _draws: Draws) -> Tensor:
     """Find the nearest image whose margin reaches the confidence, searching c per image.
 
     Args:
-        logits_of: differentiable, (n, c, h, w) -> (n, classes) logits.
+        probe: the model, and the goal of each image.
         images: (n, c, h, w) float32 in [0, 1].
-        goal: the true classes to leave or the target classes to reach.
         config: confidence, budget and limits.
 
     Returns:
@@ -79,8 +81,8 @@ def cw(logits_of: Logits, images: Tensor, goal: Goal, config: CwConfig, _draws: 
     c = images.new_full((len(images),), config.initial_c)
     lower, upper = torch.zeros_like(c), torch.full_like(c, torch.inf)
 
-    for _ in range(config.search_steps):
-        succeeded = _minimize(logits_of, images, goal, config, c, best)
+    for search_step in range(config.search_steps):
+        succeeded = _minimize(probe, images, config, c, best, search_step * config.steps)
         upper = torch.where(succeeded, torch.minimum(upper, c), upper)
         lower = torch.where(succeeded, lower, torch.maximum(lower, c))
         c = torch.where(upper.isinf(), 10 * c, (lower + upper) / 2)
@@ -88,7 +90,7 @@ def cw(logits_of: Logits, images: Tensor, goal: Goal, config: CwConfig, _draws: 
     return torch.where((best.l2 <= limit)[:, None, None, None], best.images, images)
 
 
-def _minimize(logits_of: Logits, images: Tensor, goal: Goal, config: CwConfig, c: Tensor, best: Found) -> Tensor:
+def _minimize(probe: Probe, images: Tensor, config: CwConfig, c: Tensor, best: Found, first_step: int) -> Tensor:
     """Run Adam on ||x' - x||^2 + c max(0, kappa - margin) for every image; note successes in `best`.
 
     Images leave the batch when their own loss stands still. Returns (n,) bool: the confidence was reached with
@@ -102,29 +104,36 @@ def _minimize(logits_of: Logits, images: Tensor, goal: Goal, config: CwConfig, c
     check_every = max(1, config.steps // CHECKS)
 
     for step in range(1, config.steps + 1):
-        w = w.detach().requires_grad_()
-        crafted = (torch.tanh(w) + 1) / 2
-        margin = goal.select(active).margin(logits_of(crafted))
-        distance = (crafted - images[active]).square().flatten(1).sum(dim=1)  # (m,) squared L2
-        loss = distance + c[active] * (config.confidence - margin).clamp(min=0)
-        (gradient,) = torch.autograd.grad(loss.sum(), w)
+        tanh = torch.tanh(w)
+        crafted = (tanh + 1) / 2
+        look = probe.gradient(crafted, active, partial(_hinge, config.confidence), step=first_step + step - 1)
+        change = crafted - images[active]
+        l2 = vector_norm(change.flatten(1), dim=1)  # (m,)
+        loss = l2.square() - c[active] * look.loss
+        in_pixels = 2 * change - c[active][:, None, None, None] * look.gradient
+        gradient = in_pixels * (1 - tanh.square()) / 2  # by the chain rule through tanh
 
-        success = reached(margin.detach(), config.confidence)
+        success = reached(look.margin, config.confidence)
         succeeded[active] |= success
-        best.keep(active, crafted.detach(), l2_distance(crafted.detach(), images[active]), success)
+        best.keep(active, crafted, l2, success)
 
         first = BETA_1 * first + (1 - BETA_1) * gradient
         second = BETA_2 * second + (1 - BETA_2) * gradient.square()
         unbiased = (second / (1 - BETA_2**step)).sqrt() + DAMPING
-        w = w.detach() - config.learning_rate * first / (1 - BETA_1**step) / unbiased
+        w = w - config.learning_rate * first / (1 - BETA_1**step) / unbiased
 
         if step % check_every == 0:
-            falling = loss.detach() <= LEAST_GAIN * checked_loss
+            falling = loss <= LEAST_GAIN * checked_loss
             active, w, first, second = active[falling], w[falling], first[falling], second[falling]
-            checked_loss = loss.detach()[falling]
+            checked_loss = loss[falling]
             if len(active) == 0:
                 break
     return succeeded
+
+
+def _hinge(confidence: float, logits: Tensor, goal: Goal) -> Tensor:
+    """How far the margin falls short of the confidence, as a gain: (m, classes) -> (m,), at most 0."""
+    return (goal.margin(logits) - confidence).clamp(max=0)
 
 
 CW = AttackEntry(

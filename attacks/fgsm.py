@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from attacks.checks import require_epsilon
-from attacks.contract import AttackEntry, Goal, Logits
+from attacks.contract import AttackEntry
 from attacks.draws import Draws
+from attacks.losses import cross_entropy_loss
+from attacks.probe import Probe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,22 +25,20 @@ class FgsmConfig:
         require_epsilon(self.epsilon)
 
 
-def fgsm(logits_of: Logits, images: Tensor, goal: Goal, config: FgsmConfig, _draws: Draws) -> Tensor:
+def fgsm(probe: Probe, images: Tensor, config: FgsmConfig, _draws: Draws) -> Tensor:
     """Step once along the sign of the loss gradient.
 
     Args:
-        logits_of: differentiable, (n, c, h, w) -> (n, classes).
+        probe: the model, and the goal of each image.
         images: (n, c, h, w) float32 in [0, 1].
-        goal: the true classes to leave or the target classes to reach.
         config: the budget.
 
     Returns:
         (n, c, h, w) float32 in [0, 1], within `epsilon` of `images`. Success is judged elsewhere.
     """
-    images = images.detach().requires_grad_()
-    loss = goal.loss(logits_of(images)).sum()
-    (gradient,) = torch.autograd.grad(loss, images)
-    return (images + config.epsilon * gradient.sign()).clamp(0, 1).detach()
+    everything = torch.arange(len(images), device=images.device)
+    look = probe.gradient(images, everything, cross_entropy_loss, step=0)
+    return (images + config.epsilon * look.gradient.sign()).clamp(0, 1)
 
 
 FGSM = AttackEntry(

@@ -8,63 +8,95 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attacks.checks import require_epsilon, require_positive
-from attacks.contract import AttackEntry, Goal, Logits
+from attacks.ball import ball, random_start
+from attacks.checks import require_choice, require_epsilon, require_positive
+from attacks.contract import UNTIL, AttackEntry
 from attacks.draws import Draws
+from attacks.losses import cross_entropy_loss
+from attacks.probe import Probe
+from attacks.worst import Worst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PgdConfig:
-    """epsilon, step_size: L-infinity budget and step in pixel units; steps: a restart; restarts: random starts."""
+    """Options of the attack.
+
+    epsilon, step_size: L-infinity budget and step in pixel units.
+    steps: a restart; restarts: random starts.
+    until: "success" ends the work on an image as soon as it is broken; "end" takes every step.
+    """
 
     epsilon: float
     step_size: float
     steps: int
     restarts: int = 1
+    until: str = "end"
 
     def __post_init__(self) -> None:
         require_epsilon(self.epsilon)
         for name in ("step_size", "steps", "restarts"):
             require_positive(name, getattr(self, name))
+        require_choice("until", self.until, UNTIL)
 
 
-def pgd(logits_of: Logits, images: Tensor, goal: Goal, config: PgdConfig, draws: Draws) -> Tensor:
+def pgd(probe: Probe, images: Tensor, config: PgdConfig, draws: Draws) -> Tensor:
     """Climb the loss from random points of the ball; keep each image's worst iterate.
 
     Worst means the largest margin of the goal over all iterates of all restarts, so that a later, less damaging
     iterate never hides an earlier success. Every iterate is looked at, the start and the last one too.
 
     Args:
-        logits_of: differentiable, (n, c, h, w) -> (n, classes).
+        probe: the model, and the goal of each image.
         images: (n, c, h, w) float32 in [0, 1].
-        goal: the true classes to leave or the target classes to reach.
         config: budget, step, number of steps and restarts.
         draws: random starts, from (seed, image index) alone.
 
     Returns:
         (n, c, h, w) float32 in [0, 1], within `epsilon` of `images`. Success is judged elsewhere.
     """
-    lowest = (images - config.epsilon).clamp(0, 1)
-    highest = (images + config.epsilon).clamp(0, 1)
-    worst_margin = torch.full((len(images),), -torch.inf, device=images.device)  # (n,)
-    worst = images.detach().clone()
-
+    worst = Worst.of(images)
+    rows = torch.arange(len(images), device=images.device)  # (m,) images still worked on
     for restart in range(config.restarts):
-        start = draws.uniform("pgd", tuple(images.shape[1:]), round_=restart).to(images.device)
-        current = (images + config.epsilon * (2 * start - 1)).clamp(0, 1)
-        for step in range(config.steps + 1):
-            is_last = step == config.steps
-            current = current.detach().requires_grad_(not is_last)
-            logits = logits_of(current)
-            margin = goal.margin(logits.detach())
-            is_worse = margin > worst_margin
-            worst_margin = torch.where(is_worse, margin, worst_margin)
-            worst = torch.where(is_worse[:, None, None, None], current.detach(), worst)
-            if not is_last:
-                (gradient,) = torch.autograd.grad(goal.loss(logits).sum(), current)
-                current = current.detach() + config.step_size * gradient.sign()
-                current = current.clamp(lowest, highest)
-    return worst
+        start = random_start(images, config.epsilon, draws, restart)
+        rows = _climb(probe, images, start, rows, config, restart * (config.steps + 1), worst)
+    return worst.images
+
+
+def _climb(
+    probe: Probe, images: Tensor, start: Tensor, rows: Tensor, config: PgdConfig, first_step: int, worst: Worst
+) -> Tensor:
+    """One restart, for the images at `rows`; returns the rows that are still unbroken."""
+    current = start[rows]  # (m, c, h, w)
+    lowest, highest = ball(images[rows], config.epsilon)
+    for step in range(first_step, first_step + config.steps):
+        if len(rows) == 0:
+            return rows
+        look = probe.gradient(current, rows, cross_entropy_loss, step=step)
+        worst.keep(rows, current, look.margin)
+        current = (current + config.step_size * look.gradient.sign()).clamp(lowest, highest)
+        if config.until == "success":
+            working = ~probe.is_broken(worst.images[rows], rows, look.margin)
+            if not bool(working.all()):
+                rows, current, lowest, highest = (part[working] for part in (rows, current, lowest, highest))
+    if len(rows) == 0:
+        return rows
+    margin = probe.margin(current, rows, step=first_step + config.steps)
+    worst.keep(rows, current, margin)
+    return rows if config.until == "end" else rows[~probe.is_broken(current, rows, margin)]
+
+
+def last_iterate(probe: Probe, images: Tensor, config: PgdConfig, draws: Draws) -> Tensor:
+    """Where one restart ends, whether it is the worst or not: what min-max training trains on.
+
+    Arguments as `pgd`; one forward pass cheaper.
+    """
+    rows = torch.arange(len(images), device=images.device)
+    lowest, highest = ball(images, config.epsilon)
+    current = random_start(images, config.epsilon, draws, 0)
+    for step in range(config.steps):
+        look = probe.gradient(current, rows, cross_entropy_loss, step=step)
+        current = (current + config.step_size * look.gradient.sign()).clamp(lowest, highest)
+    return current
 
 
 PGD = AttackEntry(

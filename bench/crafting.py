@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attacks.contract import Goal, craft
+from attacks.contract import craft
+from attacks.goal import Goal
 from attacks.draws import Draws
 from attacks.registry import ATTACKS
 from bench.code_version import code_version

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from attacks.contract import Goal, reached
+from attacks.goal import Goal, reached
 from attacks.errors import AttackError
 from attacks.norms import l2_distance, linf_distance
 from bench.inference import logits_of_all

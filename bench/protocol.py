@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from attacks.contract import Goal
+from attacks.goal import Goal
 from attacks.draws import Draws
 from attacks.errors import RequestError
 

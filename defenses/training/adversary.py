@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from attacks.contract import Goal
 from attacks.draws import Draws
-from attacks.pgd import PgdConfig, pgd
+from attacks.goal import Goal
+from attacks.pgd import PgdConfig, last_iterate
+from attacks.probe import Probe
 
 
 @contextmanager
@@ -39,7 +40,8 @@ def adversarial_batch(network: nn.Module, images: Tensor, labels: Tensor, config
         (n, c, h, w) float32 in [0, 1]. Only input gradients are computed.
     """
     with eval_mode(network):
-        return pgd(network, images, Goal(classes=labels), config, draws)
+        probe = Probe(network, Goal(classes=labels), draws.sample_ids)
+        return last_iterate(probe, images, config, draws)
 
 
 def epoch_draws(seed: int, epoch: int, batch: Tensor) -> Draws:

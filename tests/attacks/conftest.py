@@ -7,7 +7,7 @@ import torch
 from small_models import random_images, small_network
 from torch import Tensor, nn
 
-from attacks.contract import Goal
+from attacks.goal import Goal
 
 
 @pytest.fixture(autouse=True, scope="module")

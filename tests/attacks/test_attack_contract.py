@@ -7,7 +7,8 @@ import torch
 from small_models import draws_for, random_images
 from torch import Tensor, nn
 
-from attacks.contract import Attack, AttackEntry, CraftedBatch, Goal, craft, reached
+from attacks.contract import Attack, AttackEntry, CraftedBatch, craft
+from attacks.goal import Goal, reached
 from attacks.cw import CW, CwConfig
 from attacks.draws import Draws
 from attacks.errors import AttackError, ModelError, RequestError

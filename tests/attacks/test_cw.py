@@ -12,7 +12,8 @@ import torch
 from small_models import draws_for, linear_model, random_images
 from torch import Tensor, nn
 
-from attacks.contract import CraftedBatch, Goal, craft
+from attacks.contract import CraftedBatch, craft
+from attacks.goal import Goal
 from attacks.cw import CW, CwConfig
 
 QUICK = CwConfig(confidence=1.0, search_steps=3, steps=60)

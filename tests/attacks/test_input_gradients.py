@@ -12,7 +12,7 @@ from small_models import PIXELS, draws_for
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from attacks.contract import Goal
+from attacks.goal import Goal
 from attacks.cw import CwConfig, cw
 from attacks.fgsm import FgsmConfig, fgsm
 from attacks.pgd import PgdConfig, pgd

@@ -8,7 +8,8 @@ import torch
 from small_models import Recorder, draws_for, random_images
 from torch import Tensor, nn
 
-from attacks.contract import Goal, craft
+from attacks.contract import craft
+from attacks.goal import Goal
 from attacks.draws import Draws
 from attacks.pgd import PGD, PgdConfig, pgd
 
@@ -18,7 +19,7 @@ CONFIG = PgdConfig(epsilon=0.1, step_size=0.04, steps=5)
 def test_every_pixel_stays_in_the_ball_and_in_the_box(network: nn.Sequential, goal: Goal, images: Tensor) -> None:
     recorder = Recorder(network)
     corners = torch.where(images < 0.3, 0.0, torch.where(images > 0.7, 1.0, images))  # walls of the box matter
-    crafted = pgd(recorder, corners, goal, CONFIG, draws_for(len(images)))
+    crafted = run_pgd(recorder, corners, goal)
     for iterate in [*recorder.seen, crafted]:
         assert float((iterate - corners).abs().max()) <= 0.1 + 1e-6
         assert float(iterate.min()) >= 0

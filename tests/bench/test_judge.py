@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks.contract import Goal
+from attacks.goal import Goal
 from attacks.cw import CwConfig
 from attacks.errors import AttackError
 from attacks.fgsm import FgsmConfig

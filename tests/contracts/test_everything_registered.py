@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from attacks.contract import AttackEntry, CraftedBatch, Goal, craft
+from attacks.contract import AttackEntry, CraftedBatch, craft
+from attacks.goal import Goal
 from attacks.draws import Draws
 from attacks.pgd import PgdConfig
 from attacks.registry import ATTACKS

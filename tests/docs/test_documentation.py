@@ -8,7 +8,8 @@ import pytest
 import torch
 from typer.main import get_command
 
-from attacks.contract import Goal, craft
+from attacks.contract import craft
+from attacks.goal import Goal
 from attacks.draws import Draws
 from bench.cli.app import app
 
