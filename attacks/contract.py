@@ -6,7 +6,7 @@ judges again from stored images.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class AttackEntry:
     config: the frozen dataclass of its options; its field names are the command line's options.
     attack: the function.
     needs_logits: it works on margins, which probabilities bound to 1: such a model is refused.
+    follows_gradients: it says nothing of a model whose gradients vanish.
     """
 
     name: str
@@ -44,6 +45,11 @@ class AttackEntry:
     config: type
     attack: Attack
     needs_logits: bool = False
+    follows_gradients: bool = True
+
+    def by(self, attack: Attack) -> "AttackEntry":
+        """The same entry with another implementation of the attack."""
+        return replace(self, attack=attack)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

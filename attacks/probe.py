@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from attacks.errors import ModelError
-from attacks.goal import Goal, Logits
+from attacks.goal import Goal, Logits, reached
 from attacks.losses import cross_entropy_loss
 from attacks.precision import running_in
 
 SURE = 1e-3  # logit units
+LOW_PRECISION_ERROR = 0.25  # logit units; margins seen in low precision may be wrong by that much
 MOST_NAMED = 10  # images that an error names
 
 Objective = Callable[[Tensor, Goal], Tensor]
@@ -44,6 +46,15 @@ class Trace:
     loss: Tensor
     margin: Tensor
 
+    def joined(self, other: "Trace") -> "Trace":
+        """The traces of these images and then of the other ones; the shorter is filled up with NaN."""
+        steps = max(self.loss.shape[1], other.loss.shape[1])
+        filled = [
+            pad(part, (0, steps - part.shape[1]), value=torch.nan)
+            for part in (self.loss, other.loss, self.margin, other.margin)
+        ]
+        return Trace(loss=torch.cat(filled[:2]), margin=torch.cat(filled[2:]))
+
 
 class Probe:
     """A model under attack, seen image by image.
@@ -61,12 +72,45 @@ class Probe:
     ) -> None:
         self.goal = goal
         self.passes = 0  # images that went through the model, forward
+        self.steps = 0  # one more than the last step looked at
         self._logits_of = logits_of
         self._sample_ids = sample_ids
         self._precision = precision
         self._looks: list[tuple[int, Tensor, Tensor, Tensor]] | None = [] if traced else None
-        self._asked = torch.zeros(len(sample_ids), dtype=torch.bool)
-        self._answered = torch.zeros(len(sample_ids), dtype=torch.bool)
+        self._asked = torch.zeros_like(goal.classes, dtype=torch.bool)
+        self._answered = torch.zeros_like(goal.classes, dtype=torch.bool)
+
+    def select(self, rows: Tensor) -> "Probe":
+        """A probe of the images at `rows`, (m,) int64, whose own steps begin at 0; `take_in` brings it back."""
+        return Probe(
+            self._logits_of,
+            self.goal.select(rows),
+            self._sample_ids[rows.cpu()],
+            precision=self._precision,
+            traced=self._looks is not None,
+        )
+
+    def take_in(self, part: "Probe", rows: Tensor) -> None:
+        """Add what a selected probe saw of the images at `rows`, as steps after all steps so far."""
+        self.passes += part.passes
+        self._asked[rows] |= part._asked
+        self._answered[rows] |= part._answered
+        if self._looks is not None:
+            self._looks += [
+                (self.steps + step, rows.cpu()[own], loss, margin) for step, own, loss, margin in part._looks or []
+            ]
+        self.steps += part.steps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The bare model for code that knows no rows: differentiable, counted, neither checked nor traced.
+
+        Args:
+            images: (m, c, h, w) float32.
+
+        Returns:
+            (m, classes) float32.
+        """
+        return self._forward(images, self._precision)
 
     def logits(self, images: Tensor, rows: Tensor, *, step: int) -> Tensor:
         """Logits without gradients.
@@ -82,8 +126,9 @@ class Probe:
         Raises:
             ModelError: a logit is NaN or infinite.
         """
-        with torch.no_grad(), running_in(self._precision, images.device):
-            logits = self._forward(images, rows, step)
+        with torch.no_grad():
+            logits = self._forward(images, self._precision)
+        self._require_finite(logits.sum(dim=1), rows, step, "logits")
         self._note(step, rows, logits)
         return logits
 
@@ -100,14 +145,14 @@ class Probe:
         goal = self.goal.select(rows)
         images = images.detach().requires_grad_()
         with running_in(self._precision, images.device):
-            logits = self._forward(images, rows, step)
+            logits = self._forward(images, self._precision)
+            self._require_finite(logits.detach().sum(dim=1), rows, step, "logits")
             loss = objective(logits, goal)
             (gradient,) = torch.autograd.grad(loss.sum(), images)
         largest = gradient.flatten(1).abs().amax(dim=1)  # (m,); NaN stays NaN
         self._require_finite(largest, rows, step, "gradients")
-        asked = rows.cpu()
-        self._asked[asked] = True
-        self._answered[asked] |= (largest > 0).cpu()
+        self._asked[rows] = True
+        self._answered[rows] |= largest > 0
         logits, loss = logits.detach(), loss.detach()
         margin = goal.margin(logits)
         self._note(step, rows, logits, loss, margin)
@@ -125,35 +170,56 @@ class Probe:
             margin: (m,) float32, as seen in the probe's precision.
         """
         broken = margin > SURE
-        if self._precision == "float32" or not bool(broken.any()):
-            return broken
-        with torch.no_grad(), running_in("float32", images.device):
-            logits = self._forward(images[broken], rows[broken], 0)
-        checked = torch.zeros_like(broken)
-        checked[broken] = self.goal.select(rows[broken]).margin(logits) > SURE
-        return checked
+        return self._confirmed(images, rows, broken, SURE)
+
+    def has_reached(
+        self, images: Tensor, rows: Tensor, margin: Tensor, confidence: float, wanted: Tensor | None = None
+    ) -> Tensor:
+        """Where the goal is met with a confidence, (m,) bool; after passes of low precision, measured in float32.
+
+        Args:
+            images: (m, c, h, w) float32.
+            rows: (m,) int64.
+            margin: (m,) float32, as seen in the probe's precision.
+            confidence: in logit units.
+            wanted: (m,) bool, images for which the answer matters; others may be answered from `margin` alone.
+        """
+        met = reached(margin, confidence)
+        if self._precision == "float32":
+            return met
+        near = margin > confidence - LOW_PRECISION_ERROR
+        asked = near if wanted is None else near & wanted
+        return torch.where(asked, self._confirmed(images, rows, asked, confidence), met & ~asked)
+
+    def _confirmed(self, images: Tensor, rows: Tensor, candidates: Tensor, least: float) -> Tensor:
+        """Which of the candidates, (m,) bool, have a margin of at least `least` in float32."""
+        if self._precision == "float32" or not bool(candidates.any()):
+            return candidates
+        with torch.no_grad():
+            logits = self._forward(images[candidates], "float32")
+        confirmed = torch.zeros_like(candidates)
+        confirmed[candidates] = reached(self.goal.select(rows[candidates]).margin(logits), least)
+        return confirmed
 
     @property
     def vanished(self) -> Tensor:
         """(n,) bool on the CPU: gradients were asked for, and every one of them was exactly zero."""
-        return self._asked & ~self._answered
+        return (self._asked & ~self._answered).cpu()
 
     def trace(self) -> Trace | None:
         """Everything seen so far, a column a step; None unless `traced`."""
         if self._looks is None:
             return None
-        steps = 1 + max((step for step, *_ in self._looks), default=-1)
-        loss = torch.full((len(self._sample_ids), steps), torch.nan)
+        loss = torch.full((len(self._sample_ids), self.steps), torch.nan)
         margin = loss.clone()
         for step, rows, losses, margins in self._looks:
             loss[rows, step], margin[rows, step] = losses, margins
         return Trace(loss=loss, margin=margin)
 
-    def _forward(self, images: Tensor, rows: Tensor, step: int) -> Tensor:
+    def _forward(self, images: Tensor, precision: str) -> Tensor:
         self.passes += len(images)
-        logits = self._logits_of(images).float()
-        self._require_finite(logits.detach().sum(dim=1), rows, step, "logits")
-        return logits
+        with running_in(precision, images.device):
+            return self._logits_of(images).float()
 
     def _require_finite(self, values: Tensor, rows: Tensor, step: int, what: str) -> None:
         finite = torch.isfinite(values)
@@ -167,6 +233,7 @@ class Probe:
     def _note(
         self, step: int, rows: Tensor, logits: Tensor, loss: Tensor | None = None, margin: Tensor | None = None
     ) -> None:
+        self.steps = max(self.steps, step + 1)
         if self._looks is None:
             return
         goal = self.goal.select(rows)

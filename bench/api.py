@@ -14,7 +14,7 @@ from bench.options import OPTIONS, parse_value
 from bench.progress import Progress, Silent
 from bench.record import Record, load_records
 from bench.sweep import plan, sweep
-from bench.workspace import Workspace, choose_device
+from bench.workspace import Workspace, choose_batch_size, choose_device
 
 
 def run(
@@ -23,6 +23,8 @@ def run(
     data_dir: str | Path = "data",
     download: bool = False,
     device: str = "auto",
+    batch_size: int | None = None,
+    trace: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> list[Record]:
@@ -33,6 +35,8 @@ def run(
         data_dir: where the datasets are.
         download: fetch missing data.
         device: "auto", "cpu", "cuda" or "cuda:N".
+        batch_size: images attacked together; changes no result. None chooses by the device.
+        trace: store loss and margin of every step of the attack in `trace.parquet`.
         progress: who is told how far it is; nobody by default.
         **options: the command line's options with underscores, each one value or a list of them, for instance
             `defense=["er1", "kd"], attack="cw", confidence=20`.
@@ -50,11 +54,14 @@ def run(
         for name, value in options.items()
         if value is not None
     }
+    chosen = choose_device(device)
     workspace = Workspace(
         results_dir=Path(results_dir),
         data_dir=Path(data_dir),
         download=download,
-        device=choose_device(device),
+        device=chosen,
+        batch_size=choose_batch_size(batch_size, chosen),
+        traced=trace,
         progress=progress or Silent(),
     )
     return list(sweep(plan(values, workspace), workspace))

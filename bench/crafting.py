@@ -1,20 +1,32 @@
-"""The third station: adversarial images, in chunks of fixed size, each stored whole under the hash of what made it."""
+"""The third station: adversarial images, in chunks of fixed size, each stored whole under the hash of what made it.
 
+Several chunks pass the model together where memory allows; what comes out does not depend on how many.
+"""
+
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attacks.contract import craft
-from attacks.goal import Goal
+from attacks.backends.registry import BACKENDS
+from attacks.contract import AttackEntry, craft
 from attacks.draws import Draws
+from attacks.errors import ModelError
+from attacks.goal import Goal
+from attacks.probe import Trace
 from attacks.registry import ATTACKS
 from bench.code_version import code_version
 from bench.fitting import FittedClassifier
+from bench.progress import Task
+from bench.store import Item
 from bench.workspace import Workspace
 
-CHUNK = 50  # images; what a killed run loses at most, and what a worker takes
+CHUNK = 50  # images; what a killed run loses at most of each batch, and what a worker takes
+log = logging.getLogger("erbench")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,60 +41,189 @@ class Victims:
     sample_ids: Tensor
     goal: Goal
 
-    def select(self, part: slice) -> "Victims":
-        """A consecutive part."""
-        indices = torch.arange(len(self.sample_ids))[part]
-        return Victims(
-            images=self.images[part],
-            sample_ids=self.sample_ids[part],
-            goal=self.goal.select(indices.to(self.goal.classes.device)),
-        )
+    def select(self, indices: Tensor) -> "Victims":
+        """Those at `indices`, (m,) int64 on the CPU."""
+        here = indices.to(self.images.device)
+        return Victims(images=self.images[here], sample_ids=self.sample_ids[indices], goal=self.goal.select(here))
 
 
-def craft_all(
-    attack: str, config: Any, fitted: FittedClassifier, victims: Victims, seed: int, workspace: Workspace
-) -> Tensor:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How images are to be attacked: registered attack and its config, backend, precision, seed of random starts."""
+
+    attack: str
+    config: Any
+    backend: str = "native"
+    precision: str = "float32"
+    seed: int = 0
+
+    @property
+    def entry(self) -> AttackEntry:
+        """The attack, as the backend implements it."""
+        native = ATTACKS.get(self.attack)
+        return native.by(BACKENDS.get(self.backend).attack(self.attack, native.attack))
+
+    def code(self) -> str:
+        """Version of the code that answers: ours, and the library's where it is not ours alone."""
+        return code_version(self.entry.attack) + BACKENDS.get(self.backend).version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crafted:
+    """What an attack made of n images.
+
+    images: (n, c, h, w) float32 in [0, 1], on the victims' device. Whether they succeed is for the judge to say.
+    vanished: (n,) bool, every gradient that the attack asked for was exactly zero.
+    trace: loss and margin of every step, when the workspace keeps traces.
+    """
+
+    images: Tensor
+    vanished: Tensor
+    trace: Trace | None = None
+
+
+def craft_all(order: Order, fitted: FittedClassifier, victims: Victims, workspace: Workspace) -> Crafted:
     """Adversarial images of all victims, from the store where it has them.
 
-    Args:
-        attack: registered name.
-        config: of the attack.
-        fitted: the model attacked.
-        victims: images and goals.
-        seed: of random starts.
-        workspace: holds the store.
-
-    Returns:
-        (n, c, h, w) float32 in [0, 1], on the victims' device. Whether they succeed is for the judge to say.
+    Raises:
+        ModelError: the gradients of all images vanish, so that the attack says nothing; or the model gives NaN.
     """
-    starts = range(0, len(victims.sample_ids), CHUNK)
-    chunks = []
-    with workspace.progress.task(f"crafting {attack} on {len(victims.sample_ids)} images", len(starts)) as task:
-        for start in starts:
-            chunks.append(_chunk(attack, config, fitted, victims.select(slice(start, start + CHUNK)), seed, workspace))
+    count = len(victims.sample_ids)
+    chunks = [victims.select(part) for part in torch.arange(count).split(CHUNK)] if count else []
+    items = [_stored(order, fitted, chunk, workspace) for chunk in chunks]
+    missing = [place for place, item in enumerate(items) if item is None]
+    batch = _Batch(workspace.batch_size)
+    with workspace.progress.task(f"crafting {order.attack} on {count} images", len(chunks)) as task:
+        for _ in range(len(chunks) - len(missing)):
             task.advance()
-    return torch.cat(chunks) if chunks else victims.images.clone()
+        while missing:
+            together = max(1, batch.size // CHUNK)
+            places, missing = missing[:together], missing[together:]
+            made = _craft(order, fitted, [chunks[place] for place in places], batch, workspace, task)
+            for place, item in zip(places, made, strict=True):
+                items[place] = item
+    return _joined([item for item in items if item is not None], victims.images)
 
 
-def _chunk(
-    attack: str, config: Any, fitted: FittedClassifier, victims: Victims, seed: int, workspace: Workspace
-) -> Tensor:
-    entry = ATTACKS.get(attack)
-    identity = {
-        "code": code_version(entry.attack),
-        "classifier": fitted.key,
-        "attack": attack,
-        "config": config,
-        "sample_ids": victims.sample_ids.tolist(),
-        "goal_classes": victims.goal.classes.tolist(),
-        "targeted": victims.goal.targeted,
-        "seed": seed,
-    }
+@dataclass(slots=True)
+class _Batch:
+    """How many images pass the model together; halved for good when they do not fit in memory."""
+
+    size: int
+
+
+def _stored(order: Order, fitted: FittedClassifier, chunk: Victims, workspace: Workspace) -> Item | None:
     store = workspace.store
-    key = store.key("crafted", identity)
-    item = store.load("crafted", key)
-    if item is None:
-        draws = Draws(seed=seed, sample_ids=victims.sample_ids)
-        crafted = craft(entry, fitted.classifier, victims.images, victims.goal, config, draws)
-        item = store.save("crafted", key, spec=identity, tensors={"images": crafted.images}, details={})
-    return item.tensors["images"].to(victims.images.device)
+    item = store.load("crafted", store.key("crafted", _identity(order, fitted, chunk)))
+    lacks_trace = item is not None and workspace.traced and "trace_loss" not in item.tensors
+    return None if lacks_trace else item
+
+
+def _identity(order: Order, fitted: FittedClassifier, chunk: Victims) -> dict[str, Any]:
+    return {
+        "code": order.code(),
+        "classifier": fitted.key,
+        "order": order,
+        "sample_ids": chunk.sample_ids.tolist(),
+        "goal_classes": chunk.goal.classes.tolist(),
+        "targeted": chunk.goal.targeted,
+    }
+
+
+def _craft(
+    order: Order,
+    fitted: FittedClassifier,
+    chunks: Sequence[Victims],
+    batch: _Batch,
+    workspace: Workspace,
+    task: Task,
+) -> list[Item]:
+    """Attack several chunks together and store each."""
+    images = torch.cat([chunk.images for chunk in chunks])
+    goal = Goal(classes=torch.cat([chunk.goal.classes for chunk in chunks]), targeted=chunks[0].goal.targeted)
+    victims = Victims(images=images, sample_ids=torch.cat([chunk.sample_ids for chunk in chunks]), goal=goal)
+    crafted = _craft_what_fits(order, fitted, victims, batch, traced=workspace.traced)
+    items, start = [], 0
+    for chunk in chunks:
+        part = slice(start, start := start + len(chunk.sample_ids))
+        tensors = {"images": crafted.images[part], "vanished": crafted.vanished[part]}
+        if crafted.trace is not None:
+            tensors |= {"trace_loss": crafted.trace.loss[part], "trace_margin": crafted.trace.margin[part]}
+        identity = _identity(order, fitted, chunk)
+        key = workspace.store.key("crafted", identity)
+        items.append(workspace.store.save("crafted", key, spec=identity, tensors=tensors, details={}))
+        task.advance()
+    return items
+
+
+def _craft_what_fits(
+    order: Order, fitted: FittedClassifier, victims: Victims, batch: _Batch, *, traced: bool
+) -> Crafted:
+    """Attack in batches; one that does not fit in memory is halved and tried again, down to a single image."""
+    done: list[Crafted] = []
+    rest = torch.arange(len(victims.sample_ids))
+    while len(rest):
+        part = victims.select(rest[: batch.size])
+        try:
+            done.append(_attack(order, fitted, part, traced=traced))
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            size = len(part.sample_ids)
+            if size == 1:
+                raise ModelError(f"not even one image fits in memory under {order.attack}: {error}") from error
+            batch.size = size // 2
+            log.warning("%d images do not fit in memory under %s; going on with %d", size, order.attack, batch.size)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            continue
+        rest = rest[len(part.sample_ids) :]
+    return reduce(_join, done)
+
+
+def _attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced: bool) -> Crafted:
+    draws = Draws(seed=order.seed, sample_ids=victims.sample_ids)
+    crafted = craft(
+        order.entry,
+        fitted.classifier,
+        victims.images,
+        victims.goal,
+        order.config,
+        draws,
+        precision=order.precision,
+        traced=traced,
+    )
+    return Crafted(images=crafted.images, vanished=crafted.vanished, trace=crafted.trace)
+
+
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _joined(items: Sequence[Item], clean: Tensor) -> Crafted:
+    if not items:
+        return Crafted(images=clean.clone(), vanished=torch.zeros(0, dtype=torch.bool))
+    parts = []
+    for item in items:
+        tensors = item.tensors
+        has_trace = "trace_loss" in tensors
+        trace = Trace(loss=tensors["trace_loss"], margin=tensors["trace_margin"]) if has_trace else None
+        parts.append(Crafted(images=tensors["images"], vanished=tensors["vanished"], trace=trace))
+    whole = reduce(_join, parts)
+    if bool(whole.vanished.all()):
+        raise ModelError(
+            f"gradients vanish: the loss gradient is exactly zero for all {len(whole.vanished)} images at every step, "
+            "so this attack cannot say whether the model is robust. Take one without gradients: --attack square"
+        )
+    return Crafted(images=whole.images.to(clean.device), vanished=whole.vanished, trace=whole.trace)
+
+
+def _join(first: Crafted, second: Crafted) -> Crafted:
+    trace = None
+    if first.trace is not None and second.trace is not None:
+        trace = first.trace.joined(second.trace)
+    return Crafted(
+        images=torch.cat([first.images, second.images]),
+        vanished=torch.cat([first.vanished, second.vanished]),
+        trace=trace,
+    )

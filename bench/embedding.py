@@ -49,7 +49,7 @@ def _statistics(
     fitted: FittedClassifier, config: EmbeddingConfig, dataset: Dataset, workspace: Workspace
 ) -> dict[str, float]:
     images = dataset.test.images(slice(MOST_IMAGES)).to(workspace.device)
-    embedding = represent_all(Classifier.embedding, fitted.classifier, images).cpu()  # (n, d)
+    embedding = represent_all(Classifier.embedding, fitted.network, images).cpu()  # (n, d)
     prior = sample_prior(config.prior, (len(embedding), config.embedding_dim), Generator().manual_seed(0))
     return {
         "squared_mmd": squared_mmd(embedding, prior),

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bench.exhibits import Studio
-from bench.findings import Findings, attack_notes
+from bench.findings import Findings, attack_notes, vanishing_note
 from bench.judge import judge
 from bench.metrics.classification import attack_metrics, classification_metrics
 from bench.outcomes import select
@@ -17,7 +17,7 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
     spec, classifier = studio.spec, studio.fitted.classifier
     with clock.station("craft"):
         clean = studio.clean("test", sets.test)
-        adversarial = studio.adversarial(clean, spec.attack, spec.attack_config, spec.target)
+        adversarial, crafted = studio.attacked(clean)
     with clock.station("judge"):
         frames = [judge(classifier, None, exhibit) for exhibit in (clean, adversarial)]
         outcomes = pd.concat(frames, ignore_index=True)
@@ -26,7 +26,8 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
         outcomes=outcomes,
         metrics=classification_metrics(outcomes) | attack_metrics(outcomes[right]),
         detector={},
-        notes=attack_notes(outcomes[right]) + _strictness_note(spec, outcomes[right]),
+        notes=attack_notes(outcomes[right]) + vanishing_note(crafted) + _strictness_note(spec, outcomes[right]),
+        trace=crafted.trace,
         exhibits=[clean, adversarial],
     )
 

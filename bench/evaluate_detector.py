@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.exhibits import Studio
-from bench.findings import Findings, attack_notes
+from bench.findings import Findings, attack_notes, vanishing_note
 from bench.fitting import fit_detector
 from bench.judge import Exhibit, decide, judge, scores_of
 from bench.metrics.classification import attack_metrics
@@ -36,9 +36,9 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         detector = fit_detector(detector_spec, studio.fitted, spec.classifier, studio.dataset, studio.workspace)
     with clock.station("craft"):
         test = studio.clean("test", sets.test)
-        attacked_test = studio.adversarial(test, spec.attack, spec.attack_config, spec.target)
+        attacked_test, crafted = studio.attacked(test)
         fit = studio.clean("fit", sets.fit)
-        attacked_fit = studio.adversarial(fit, detector_spec.train_attack, detector_spec.train_attack_config, "none")
+        attacked_fit = studio.attacked_for_training(fit, detector_spec.train_attack, detector_spec.train_attack_config)
     with clock.station("judge"):
         fit_rows, _, fit_noise = _judge_set(studio, detector_spec, detector, fit, attacked_fit)
         test_rows, noisy_test, test_noise = _judge_set(studio, detector_spec, detector, test, attacked_test)
@@ -54,7 +54,12 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         outcomes=outcomes,
         metrics=detection_metrics(outcomes) | attack_metrics(outcomes),
         detector=_description(detector, decision, noise),
-        notes=attack_notes(outcomes) + _floor_note(spec, outcomes) + _direction_note(decision) + _noise_notes(noise),
+        notes=attack_notes(outcomes)
+        + vanishing_note(crafted)
+        + _floor_note(spec, outcomes)
+        + _direction_note(decision)
+        + _noise_notes(noise),
+        trace=crafted.trace,
         exhibits=[test, noisy_test, attacked_test],
     )
 

@@ -6,7 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from attacks.draws import Draws
-from bench.crafting import Victims, craft_all
+from attacks.goal import Goal
+from bench.crafting import Crafted, Order, Victims, craft_all
 from bench.datasets.contract import Dataset
 from bench.fitting import FittedClassifier
 from bench.judge import Exhibit
@@ -40,24 +41,44 @@ class Studio:
         labels = self.dataset.test.labels[ids]
         return Exhibit(role=role, kind="clean", sample_ids=ids, labels=labels, images=images, clean=images)
 
-    def adversarial(self, clean: Exhibit, attack: str, config: Any, target: str) -> Exhibit:
-        """What an attack makes of clean images; from the store where it has them."""
-        device, seed = self.workspace.device, self.spec.seed
-        draws = Draws(seed=seed, sample_ids=clean.sample_ids)
-        logits = self.logits[clean.sample_ids].to(device)
-        goal = choose_goal(target, clean.labels.to(device), logits, draws)
+    def attacked(self, clean: Exhibit) -> tuple[Exhibit, Crafted]:
+        """What the test attack makes of clean images; from the store where it has them."""
+        spec = self.spec
+        order = Order(
+            attack=spec.attack,
+            config=spec.attack_config,
+            backend=spec.backend,
+            precision=spec.precision,
+            seed=spec.seed,
+        )
+        return self._adversarial(clean, order, spec.target)
+
+    def attacked_for_training(self, clean: Exhibit, attack: str, config: Any) -> Exhibit:
+        """What set I holds: untargeted, and by our own implementation whoever makes the test images."""
+        order = Order(attack=attack, config=config, precision=self.spec.precision, seed=self.spec.seed)
+        return self._adversarial(clean, order, "none")[0]
+
+    def goal(self, clean: Exhibit, target: str) -> Goal:
+        """What an attack is to make of clean images."""
+        device = self.workspace.device
+        draws = Draws(seed=self.spec.seed, sample_ids=clean.sample_ids)
+        return choose_goal(target, clean.labels.to(device), self.logits[clean.sample_ids].to(device), draws)
+
+    def _adversarial(self, clean: Exhibit, order: Order, target: str) -> tuple[Exhibit, Crafted]:
+        goal = self.goal(clean, target)
         victims = Victims(images=clean.images, sample_ids=clean.sample_ids, goal=goal)
-        crafted = craft_all(attack, config, self.fitted, victims, seed, self.workspace)
-        return Exhibit(
+        crafted = craft_all(order, self.fitted, victims, self.workspace)
+        exhibit = Exhibit(
             role=clean.role,
             kind="adversarial",
             sample_ids=clean.sample_ids,
             labels=clean.labels,
-            images=crafted,
+            images=crafted.images,
             clean=clean.images,
             goal=goal,
-            config=config,
+            config=order.config,
         )
+        return exhibit, crafted
 
     def noisy(self, clean: Exhibit, mean_l2: float) -> tuple[Exhibit, Noisy]:
         """Clean images with Gaussian noise of a mean L2 distance, in pixel units."""

@@ -5,19 +5,26 @@ from typing import Any
 
 import pandas as pd
 
+from attacks.probe import Trace
+from bench.crafting import Crafted
 from bench.judge import Exhibit
 from bench.outcomes import select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """outcomes: one row an image; metrics, detector, notes: see `bench.record`; exhibits: of set II, for pictures."""
+    """What goes into the record, and what is left beside it.
+
+    outcomes: one row an image; metrics, detector, notes: see `bench.record`; exhibits: of set II, for pictures.
+    trace: loss and margin of the test attack's steps, when they are kept.
+    """
 
     outcomes: pd.DataFrame
     metrics: dict[str, Any]
     detector: dict[str, Any]
     notes: list[str]
     exhibits: list[Exhibit]
+    trace: Trace | None = None
 
 
 def attack_notes(outcomes: pd.DataFrame) -> list[str]:
@@ -25,3 +32,14 @@ def attack_notes(outcomes: pd.DataFrame) -> list[str]:
     if select(outcomes, kind="adversarial")["reached"].any():
         return []
     return ["no attacked image reached the goal: rates over adversarial images say nothing of the defense"]
+
+
+def vanishing_note(crafted: Crafted) -> list[str]:
+    """Images whose gradients vanish look robust to any attack that follows gradients."""
+    count = int(crafted.vanished.sum())
+    if count == 0:
+        return []
+    return [
+        f"the loss gradient is exactly zero at every step for {count} of {len(crafted.vanished)} images; that they "
+        "withstand says nothing. Attack with apgd-dlr or square"
+    ]

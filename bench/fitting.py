@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from bench.canonical import plain
 from bench.code_version import code_version
@@ -26,9 +26,26 @@ log = logging.getLogger("erbench")
 class FittedClassifier:
     """classifier: in eval mode, frozen, on the device; key: in the store; history: one dict an epoch."""
 
-    classifier: Classifier
+    classifier: nn.Module
     key: str
     history: list[dict[str, Any]]
+
+    @property
+    def network(self) -> Classifier:
+        """The classifier as what detectors watch; the user's own module is none."""
+        assert isinstance(self.classifier, Classifier)
+        return self.classifier
+
+
+def classifier_code(entry: ClassifierEntry) -> str:
+    """Version of the code that a classifier comes from; empty for the user's own, known by its digests."""
+    functions = (entry.configure, entry.build, entry.train)
+    return code_version(*(function for function in functions if function)) if entry.train else ""
+
+
+def detector_code(entry: DetectorEntry) -> str:
+    """Version of the code that a fitted detector comes from."""
+    return code_version(entry.fit, entry.restore)
 
 
 def training_part(spec: ClassifierSpec, dataset: Dataset) -> Split:
@@ -47,12 +64,13 @@ def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace)
     """
     entry = DEFENSES.get(spec.name)
     assert isinstance(entry, ClassifierEntry)
+    assert entry.build is not None
     store, classes = workspace.store, len(dataset.class_names)
     identity = {
         "spec": spec,
         "classes": classes,
         "dataset": dataset.digest,
-        "code": code_version(entry.configure, entry.build, entry.train),
+        "code": classifier_code(entry),
     }
     key = store.key("classifiers", identity)
     network = entry.build(spec.family, classes, spec.config, spec.seed)
@@ -93,14 +111,14 @@ def fit_detector(
         "detector": spec.name,
         "config": spec.config,
         "seed": of.seed,
-        "code": code_version(entry.fit, entry.restore),
+        "code": detector_code(entry),
     }
     key = store.key("detectors", identity)
     item = store.load("detectors", key)
     if item is None:
         data = training_part(of, dataset).to(device)
         with workspace.progress.task(f"fitting {spec.name} on {len(data)} images", 1) as task:
-            detector = entry.fit(fitted.classifier, data, spec.config, of.seed)
+            detector = entry.fit(fitted.network, data, spec.config, of.seed)
             task.advance()
         item = store.save("detectors", key, spec=identity, tensors=detector.tensors(), details={})
     # restored also when it was just fitted, so that a first and a second run see the same bytes
@@ -141,4 +159,5 @@ def _train(
             losses = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in epoch.losses.items())
             task.advance(f"accuracy {epoch.accuracy:.1%}, {losses}")
 
+        assert entry.train is not None
         return entry.train(network, data, spec.config, spec.seed, report)

@@ -8,8 +8,12 @@ from attacks.errors import RequestError
 from attacks.registry import ATTACKS
 from bench.options import REQUEST_OPTIONS
 from bench.request import DETECTORS_ONLY, Request, check_request, not_taken, options_taken
+from defenses.classifiers.user_model import USER_MODEL
 from defenses.contract import DetectorEntry
 from defenses.registry import DEFENSES
+
+USER_MODELS_ONLY = {"model", "weights"}
+TRAINING = {"recipe", "n_train"}  # what a user's model, which comes trained, does not take
 
 
 def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
@@ -22,6 +26,7 @@ def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
     Raises:
         RequestError: a value does not fit, or no cell of the grid takes an option.
     """
+    values = _with_user_model(values)
     for name in ("defense", "attack"):
         if not values.get(name):
             raise RequestError(f"--{name} is needed; `bench list {name}s` shows what there is")
@@ -47,7 +52,20 @@ def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
 def _taken(chosen: Mapping[str, Any]) -> set[str]:
     defense, attack = DEFENSES.get(chosen["defense"]), ATTACKS.get(chosen["attack"])
     taken = options_taken(defense, attack.config) | REQUEST_OPTIONS
+    taken -= TRAINING if defense is USER_MODEL else USER_MODELS_ONLY
     return taken if isinstance(defense, DetectorEntry) else taken - set(DETECTORS_ONLY)
+
+
+def _with_user_model(values: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+    """`--model` says that the defense is the user's own; no other goes with it."""
+    if not values.get("model"):
+        if values.get("weights"):
+            raise RequestError("--weights needs --model FILE.py:FACTORY, which says what they belong to")
+        return values
+    defenses = values.get("defense") or [USER_MODEL.name]
+    if list(defenses) != [USER_MODEL.name]:
+        raise RequestError(f"--model is a defense of its own; leave --defense {','.join(defenses)} out")
+    return dict(values) | {"defense": defenses}
 
 
 def _all_taken(values: Mapping[str, Sequence[Any]]) -> set[str]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from attacks.goal import Goal, reached
 from attacks.errors import AttackError
+from attacks.goal import Goal, reached
 from attacks.norms import l2_distance, linf_distance
 from bench.inference import logits_of_all
 from defenses.contract import Classifier, Detector
@@ -44,7 +44,7 @@ class Exhibit:
     config: Any = None
 
 
-def judge(classifier: Classifier, detector: Detector | None, exhibit: Exhibit) -> pd.DataFrame:
+def judge(classifier: nn.Module, detector: Detector | None, exhibit: Exhibit) -> pd.DataFrame:
     """One row an image, without the detector's verdict, which `decide` adds.
 
     Raises:
@@ -80,6 +80,7 @@ def judge(classifier: Classifier, detector: Detector | None, exhibit: Exhibit) -
         "linf": _numpy(linf_distance(exhibit.images, exhibit.clean)),
     }
     if detector is not None:
+        assert isinstance(classifier, Classifier)
         scores = _numpy(detector.scores(classifier, exhibit.images, predictions))  # (n, scores)
         columns |= {f"score_{name}": scores[:, i] for i, name in enumerate(detector.score_names)}
     return pd.DataFrame(columns)

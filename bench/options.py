@@ -20,10 +20,23 @@ def _bandwidth(text: str) -> float | None:
     return None if text == "auto" else float(text)
 
 
-_TEXT = ("dataset", "defense", "attack", "train_attack", "target", "protocol", "recipe", "counted")
-_TEXT_OPTIONS = ("prior", "regularizer", "encoder_init")
+_TEXT = (
+    "dataset",
+    "defense",
+    "model",
+    "weights",
+    "attack",
+    "backend",
+    "precision",
+    "train_attack",
+    "target",
+    "protocol",
+    "recipe",
+    "counted",
+)
+_TEXT_OPTIONS = ("prior", "regularizer", "encoder_init", "until", "noise")
 _WHOLE = ("n_train", "n_fit", "n_test", "seed", "image_size", "channels")
-_WHOLE_OPTIONS = ("steps", "restarts", "search_steps", "embedding_dim", "epochs", "neighbors")
+_WHOLE_OPTIONS = ("steps", "restarts", "search_steps", "queries", "targets", "embedding_dim", "epochs", "neighbors")
 _NUMBERS = ("noise_l2",)
 _NUMBER_OPTIONS = (
     "epsilon",

@@ -9,13 +9,14 @@ from attacks.errors import NotConvergedError
 from attacks.registry import ATTACKS
 from bench.canonical import plain
 from bench.code_version import code_version
+from bench.crafting import Order
 from bench.datasets.contract import Dataset
 from bench.embedding import embedding_distance
 from bench.evaluate_classifier import evaluate_classifier
 from bench.evaluate_detector import evaluate_detector
 from bench.exhibits import Studio
 from bench.findings import Findings
-from bench.fitting import FittedClassifier, fit_classifier
+from bench.fitting import FittedClassifier, classifier_code, detector_code, fit_classifier
 from bench.inference import logits_of_all
 from bench.methods_table import save_latex
 from bench.metrics.rates import rate
@@ -25,6 +26,8 @@ from bench.provenance import provenance
 from bench.record import Record, load_record, save_record
 from bench.spec import RunSpec
 from bench.stations import Clock
+from bench.traces import TRACE, save_trace
+from bench.user_model import UserModel
 from bench.workspace import Workspace
 from defenses.contract import ClassifierEntry, DetectorEntry
 from defenses.registry import DEFENSES
@@ -33,10 +36,17 @@ log = logging.getLogger("erbench")
 PART = 1000  # test images held as floats at once
 
 
-def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace) -> Record:
+def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: UserModel | None = None) -> Record:
     """Run one cell, or read its record when it has been run before.
 
-    A run leaves `runs/<hash>/` with `outcomes.parquet`, `examples.png`, `table.tex` and, last, `record.json`.
+    A run leaves `runs/<hash>/` with `outcomes.parquet`, `examples.png`, `table.tex`, `trace.parquet` when traces are
+    kept, and, last, `record.json`.
+
+    Args:
+        spec: the cell.
+        dataset: its data.
+        workspace: where it runs.
+        user_model: the model of a spec that names the user's own.
 
     Raises:
         RequestError: the data do not hold what the spec asks for.
@@ -47,13 +57,15 @@ def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace) -> Record:
     folder = workspace.run_dir(run_id)
     known = load_record(folder)
     if known is not None and known.status != "error":
-        if known.code == code_of(spec):
+        is_current = known.code == code_of(spec)
+        if is_current and (not workspace.traced or (folder / TRACE).exists()):
             return known
-        log.warning("%s was made by other code than today's; it is made again", folder)
+        if not is_current:
+            log.warning("%s was made by other code than today's; it is made again", folder)
     clock = Clock()
     try:
         with clock.station("fit"):
-            fitted = fit_classifier(spec.classifier, dataset, workspace)
+            fitted = _fitted(spec, dataset, workspace, user_model)
             embedding = embedding_distance(spec.classifier, fitted, dataset, workspace)
     except NotConvergedError as verdict:
         record = make_record(spec, dataset, workspace, clock, status="not-converged", message=str(verdict))
@@ -65,22 +77,33 @@ def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace) -> Record:
     record = make_record(spec, dataset, workspace, clock, fitted=fitted, findings=findings)
     save_examples(folder / "examples.png", findings.exhibits, findings.outcomes, dataset.class_names, spec.label)
     save_latex(folder / "table.tex", [record])
+    if findings.trace is not None:
+        save_trace(folder / TRACE, findings.trace, findings.exhibits[-1].sample_ids)
     save_record(folder, record, findings.outcomes)
     return record
+
+
+def open_studio(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: UserModel | None = None) -> Studio:
+    """Fit, or find, the classifier of a cell and predict the test split; arguments as `run_cell`."""
+    fitted = _fitted(spec, dataset, workspace, user_model)
+    logits = _test_logits(fitted, dataset, workspace.device)
+    return Studio(spec=spec, dataset=dataset, fitted=fitted, workspace=workspace, logits=logits)
+
+
+def _fitted(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: UserModel | None) -> FittedClassifier:
+    return user_model.fitted(workspace.device) if user_model else fit_classifier(spec.classifier, dataset, workspace)
 
 
 def code_of(spec: RunSpec) -> dict[str, str]:
     """Versions of the code that a run's numbers come from: attacks, classifier and detector."""
     classifier = DEFENSES.get(spec.classifier.name)
     assert isinstance(classifier, ClassifierEntry)
-    versions = {
-        "attack": code_version(ATTACKS.get(spec.attack).attack),
-        "classifier": code_version(classifier.configure, classifier.build, classifier.train),
-    }
+    order = Order(attack=spec.attack, config=spec.attack_config, backend=spec.backend)
+    versions = {"attack": order.code(), "classifier": classifier_code(classifier)}
     if spec.detector is not None:
         detector = DEFENSES.get(spec.detector.name)
         assert isinstance(detector, DetectorEntry)
-        versions["detector"] = code_version(detector.fit, detector.restore)
+        versions["detector"] = detector_code(detector)
         versions["train_attack"] = code_version(ATTACKS.get(spec.detector.train_attack).attack)
     return versions
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from attacks.goal import Goal
 from attacks.draws import Draws
 from attacks.errors import RequestError
+from attacks.goal import Goal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

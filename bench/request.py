@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from attacks.backends.registry import BACKENDS, check_backend
 from attacks.checks import require_positive
+from attacks.contract import AttackEntry
 from attacks.errors import RequestError
+from attacks.precision import PRECISIONS
 from attacks.registration import unknown_name
 from attacks.registry import ATTACKS
 from bench.datasets.contract import Dataset
 from bench.spec import COUNTED, PROTOCOLS, ClassifierSpec, DetectorSpec, RunSpec
 from bench.threats import attack_config
+from bench.user_model import UserModel
 from defenses.contract import BuildRequest, ClassifierEntry, DetectorEntry
 from defenses.detectors.decision import FOLDS
 from defenses.networks.registry import FAMILIES
@@ -21,7 +25,7 @@ from defenses.registry import DEFENSES
 from defenses.training.recipes import RECIPES
 
 TARGETS = ("none", "random", "least-likely")
-CHOICES = {"protocol": PROTOCOLS, "recipe": RECIPES, "counted": COUNTED}
+CHOICES = {"protocol": PROTOCOLS, "recipe": RECIPES, "counted": COUNTED, "precision": PRECISIONS}
 DETECTORS_ONLY = ("train_attack", "n_fit", "counted", "noise_l2")
 LARGEST_SEED = 2**32  # what scikit-learn takes
 DEFAULT_SET_SIZE = 100  # images of set I and of set II, as in the paper's tables
@@ -37,7 +41,11 @@ class Request:
 
     dataset: str = "digits"
     defense: str
+    model: str | None = None
+    weights: str | None = None
     attack: str
+    backend: str = "native"
+    precision: str = "float32"
     train_attack: str | None = None
     target: str | None = None
     protocol: str = "sound"
@@ -62,6 +70,7 @@ def check_request(request: Request) -> None:
             raise RequestError(unknown_name(name, value, list(known)))
     if request.train_attack is not None:
         ATTACKS.get(request.train_attack)
+    check_backend(BACKENDS.get(request.backend), attack, request.options)
     _check_numbers(request)
     if request.target is not None and request.target not in TARGETS and not request.target.isdecimal():
         raise RequestError(unknown_name("target", request.target, [*TARGETS, "CLASS (a number)"]))
@@ -112,12 +121,13 @@ def not_taken(name: str, by: str, taken: set[str]) -> str:
     return f"--{name.replace('_', '-')} is not an option of {by}; these are: {known}"
 
 
-def resolve(request: Request, dataset: Dataset) -> RunSpec:
+def resolve(request: Request, dataset: Dataset, user_model: UserModel | None = None) -> RunSpec:
     """Fill in every default and check every range against the data.
 
     Args:
         request: one cell.
         dataset: loaded, since a folder's images say which networks fit them.
+        user_model: what `--model` gave, for the defense "model".
 
     Raises:
         RequestError: something asked for does not fit.
@@ -144,12 +154,14 @@ def resolve(request: Request, dataset: Dataset) -> RunSpec:
         dataset=request.dataset,
         image_size=request.image_size,
         channels=request.channels,
-        defense=request.defense,
-        recipe=request.recipe,
-        classifier=_classifier_spec(request, defense, dataset),
+        defense=f"{user_model.file}:{user_model.factory}" if user_model else request.defense,
+        recipe="none" if user_model else request.recipe,
+        classifier=(user_model.spec(dataset.family) if user_model else _classifier_spec(request, defense, dataset)),
         detector=detector,
         attack=attack.name,
-        attack_config=attack_config(attack, dataset.family, _part(request.options, config_names(attack.config))),
+        attack_config=attack_config(attack, dataset.family, _attack_options(request, attack, detector)),
+        backend=request.backend,
+        precision=request.precision,
         target=_target(request, dataset),
         protocol=request.protocol,
         n_test=n_test,
@@ -177,6 +189,15 @@ def _classifier_spec(request: Request, defense: ClassifierEntry | DetectorEntry,
         n_train=request.n_train or len(dataset.train),
         seed=request.seed,
     )
+
+
+def _attack_options(request: Request, attack: AttackEntry, detector: DetectorSpec | None) -> dict[str, Any]:
+    """What was asked for; a bare classifier's accuracy needs no step beyond the one that breaks an image."""
+    names = config_names(attack.config)
+    options = _part(request.options, names)
+    if "until" in names and detector is None and request.backend == "native":
+        options = {"until": "success"} | options
+    return options
 
 
 def _counted(request: Request) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.canonical import content_hash
 
-SCHEMA = 1
+SCHEMA = 2
 PROTOCOLS = ("sound", "paper")
 COUNTED = ("reached", "all")
 
@@ -54,7 +54,8 @@ class RunSpec:
 
     dataset: name as given; defense: name as given; recipe: name of the training settings.
     classifier: what is attacked; detector: what watches it, None for a bare classifier.
-    attack, attack_config: the test attack, complete.
+    attack, attack_config: the test attack, complete; backend: whose implementation of it.
+    precision: of the passes that attacks make through the model; judging is in float32 always.
     target: "none", "random", "least-likely" or a class number as text.
     protocol: "sound" or "paper".
     n_test: images judged.
@@ -70,6 +71,8 @@ class RunSpec:
     detector: DetectorSpec | None
     attack: str
     attack_config: Any
+    backend: str
+    precision: str
     target: str
     protocol: str
     n_test: int
@@ -88,6 +91,8 @@ class RunSpec:
     def label(self) -> str:
         """A few words for a table's head: defense, attack and what sets them apart."""
         attack = f"{self.attack} κ={self.confidence:g}" if self.confidence else self.attack
+        if self.backend != "native":
+            attack += f" ({self.backend})"
         if self.target != "none":
             attack += f" →{self.target}"
         return f"{self.defense} · {attack}"

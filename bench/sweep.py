@@ -4,19 +4,23 @@ import logging
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from attacks.errors import ErbenchError
+from attacks.registry import ATTACKS
 from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
 from bench.files import require_writable
 from bench.fitting import check_detector
 from bench.grid import expand
+from bench.model_checks import MOST_IMAGES, check_user_model
 from bench.pipeline import make_record, run_cell
 from bench.record import Record, save_record
 from bench.request import Request, resolve
 from bench.spec import RunSpec
 from bench.stations import Clock
+from bench.user_model import UserModel, load_user_model
 from bench.workspace import Workspace
 
 log = logging.getLogger("erbench")
@@ -24,10 +28,11 @@ log = logging.getLogger("erbench")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A run ready to start: its spec and its data."""
+    """A run ready to start: its spec, its data, and the user's own model where that is what is attacked."""
 
     spec: RunSpec
     dataset: Dataset
+    user_model: UserModel | None = None
 
 
 def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell]:
@@ -47,10 +52,13 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
         key = (request.dataset, request.image_size, request.channels)
         if key not in datasets:
             datasets[key] = _load(request, workspace)
-        spec = resolve(request, datasets[key])
+        user_model = None
+        if request.model is not None:
+            user_model = _load_model(request, datasets[key], workspace)
+        spec = resolve(request, datasets[key], user_model)
         if spec.detector is not None:
             check_detector(spec.detector, spec.classifier, datasets[key])
-        cells.append(Cell(spec=spec, dataset=datasets[key]))
+        cells.append(Cell(spec=spec, dataset=datasets[key], user_model=user_model))
     return cells
 
 
@@ -67,6 +75,17 @@ def _load(request: Request, workspace: Workspace) -> Dataset:
     )
 
 
+def _load_model(request: Request, dataset: Dataset, workspace: Workspace) -> UserModel:
+    """The user's model, checked once on a few test images, so that a failure is told before anything runs."""
+    assert request.model is not None
+    model = load_user_model(request.model, Path(request.weights) if request.weights else None)
+    images = dataset.test.images(slice(MOST_IMAGES))
+    follows_gradients = ATTACKS.get(request.attack).follows_gradients
+    classes = len(dataset.class_names)
+    check_user_model(model.module, images, classes, device=workspace.device, needs_gradients=follows_gradients)
+    return model
+
+
 def sweep(cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
     """Run the cells in order and yield each one's record.
 
@@ -79,7 +98,7 @@ def sweep(cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
     require_writable(workspace.results_dir)
     for cell in cells:
         try:
-            yield run_cell(cell.spec, cell.dataset, workspace)
+            yield run_cell(cell.spec, cell.dataset, workspace, cell.user_model)
         except Exception as error:
             if len(cells) == 1:
                 raise

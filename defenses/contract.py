@@ -77,6 +77,7 @@ class ClassifierEntry:
     configure: request -> frozen training config; raises `RequestError` for values out of range.
     build: (family, number of classes, config, seed) -> untrained network in the CPU's memory.
     train: (network, images, config, seed, report) -> one summary an epoch; trains in place, ends in eval mode.
+    Build and train are None for the one entry whose models come trained, the user's own.
     """
 
     name: str
@@ -84,8 +85,8 @@ class ClassifierEntry:
     source: str
     options: frozenset[str] = frozenset()
     configure: Callable[[BuildRequest], Any]
-    build: Callable[[str, int, Any, int], Classifier]
-    train: Callable[[Classifier, ImageSource, Any, int, Report], list[EpochSummary]]
+    build: Callable[[str, int, Any, int], Classifier] | None = None
+    train: Callable[[Classifier, ImageSource, Any, int, Report], list[EpochSummary]] | None = None
 
 
 class Detector(Protocol):

@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from bench.cli.crosscheck_command import crosscheck_command
 from bench.cli.list_command import list_command
 from bench.cli.run_command import run_command
 from bench.cli.table_command import table_command
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run_command)
+app.command("crosscheck")(crosscheck_command)
 app.command("list")(list_command)
 app.command("table")(table_command)
 

@@ -1,22 +1,11 @@
 """What the attack tests share: a nonlinear network, images, and the classes it predicts for them."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from small_models import random_images, small_network
 from torch import Tensor, nn
 
 from attacks.goal import Goal
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Models this small run fastest on one thread, many times so where the cores are busy already."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

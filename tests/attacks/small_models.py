@@ -1,11 +1,11 @@
 """Small models and images that the attack tests share; nothing here is trained."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Generator, Tensor, nn
 
 from attacks.draws import Draws
+from attacks.goal import Goal, Logits
+from attacks.probe import Probe
 
 SHAPE = (1, 8, 8)
 PIXELS = 64
@@ -18,6 +18,11 @@ def random_images(count: int, *, low: float = 0.0, high: float = 1.0, seed: int 
 
 def draws_for(count: int, seed: int = 0) -> Draws:
     return Draws(seed=seed, sample_ids=torch.arange(count))
+
+
+def probe_for(model: Logits, goal: Goal, *, precision: str = "float32", traced: bool = False) -> Probe:
+    """The model as `craft` would show it to an attack; images are called 0, 1, 2 and so on."""
+    return Probe(model, goal, torch.arange(len(goal.classes)), precision=precision, traced=traced)
 
 
 def linear_model(classes: int, seed: int = 0) -> nn.Sequential:
@@ -44,7 +49,7 @@ def small_network(seed: int = 0) -> nn.Sequential:
 class Recorder:
     """A model that keeps the images it was shown."""
 
-    def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, model: Logits) -> None:
         self._model = model
         self.seen: list[Tensor] = []
 

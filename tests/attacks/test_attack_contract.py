@@ -8,13 +8,14 @@ from small_models import draws_for, random_images
 from torch import Tensor, nn
 
 from attacks.contract import Attack, AttackEntry, CraftedBatch, craft
-from attacks.goal import Goal, reached
 from attacks.cw import CW, CwConfig
 from attacks.draws import Draws
 from attacks.errors import AttackError, ModelError, RequestError
 from attacks.fgsm import FGSM, FgsmConfig
+from attacks.goal import Goal, reached
 from attacks.margins import class_margin
 from attacks.pgd import PGD, PgdConfig
+from attacks.probe import Probe
 
 STEP = FgsmConfig(epsilon=0.1)
 
@@ -80,8 +81,8 @@ def test_classes_out_of_range_are_refused(network: nn.Sequential, images: Tensor
 @pytest.mark.parametrize(
     "attack",
     [
-        lambda _model, images, *_rest: images * torch.nan,
-        lambda _model, images, *_rest: images[:, :, :4],
+        lambda _probe, images, *_rest: images * torch.nan,
+        lambda _probe, images, *_rest: images[:, :, :4],
     ],
     ids=["NaN", "shape"],
 )
@@ -95,7 +96,7 @@ def test_an_attack_that_breaks_its_promise_is_an_error(
 
 def test_margins_distances_and_success_are_measured() -> None:
     # one image of 4 pixels; the attack adds 0.1 to two of them: L2 0.1 sqrt(2), L-infinity 0.1
-    def attack(_model: object, images: Tensor, _goal: Goal, _config: object, _draws: Draws) -> Tensor:
+    def attack(_probe: Probe, images: Tensor, _config: object, _draws: Draws) -> Tensor:
         return images + torch.tensor([0.1, 0.1, 0.0, 0.0]).view(1, 1, 2, 2)
 
     entry = AttackEntry(name="add", summary="", source="", config=FgsmConfig, attack=attack)
@@ -112,6 +113,28 @@ def test_margins_distances_and_success_are_measured() -> None:
         assert crafted.success.item() is (margin > 0)
         assert crafted.l2.item() == pytest.approx(0.1 * 2**0.5, abs=1e-6)
         assert crafted.linf.item() == pytest.approx(0.1, abs=1e-6)
+        assert (crafted.passes, crafted.vanished.tolist(), crafted.trace) == (0, [False], None)  # it never looked
+
+
+def test_what_the_probe_saw_is_handed_on(network: nn.Sequential, images: Tensor, goal: Goal) -> None:
+    config = PgdConfig(epsilon=0.1, step_size=0.1, steps=3)
+    crafted = craft(PGD, network, images, goal, config, draws_for(14), traced=True)
+    assert crafted.passes == 4 * 14  # three steps and the last look; the two measurements are not the attack's
+    assert crafted.trace is not None
+    assert crafted.trace.margin.shape == crafted.trace.loss.shape == (14, 4)
+    assert torch.allclose(crafted.trace.margin.amax(dim=1), crafted.margin, atol=1e-5)  # PGD keeps the worst
+    assert not crafted.vanished.any()
+
+
+def test_a_model_whose_gradients_underflow_is_marked(images: Tensor) -> None:
+    # logits 0 and 1000 (1 + x): the softmax is exactly (0, 1) in float32, so no loss has a slope; the margin has
+    def saturated(batch: Tensor) -> Tensor:
+        pixel = batch.flatten(1)[:, :1]
+        return torch.cat([0 * pixel, 1000 * (1 + pixel)], dim=1)
+
+    crafted = _fgsm(saturated, images, Goal(classes=torch.ones(14, dtype=torch.int64)))
+    assert crafted.vanished.all()
+    assert not crafted.success.any()
 
 
 def test_reached_needs_a_margin_above_zero_and_at_least_the_confidence() -> None:

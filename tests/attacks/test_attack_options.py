@@ -32,6 +32,12 @@ def test_pgd_needs_steps(name: str, value: float) -> None:
         PgdConfig(**BUDGET | {name: value})
 
 
+def test_pgd_works_until_success_or_until_the_end() -> None:
+    assert {PgdConfig(**BUDGET, until=until).until for until in ("success", "end")} == {"success", "end"}
+    with pytest.raises(RequestError, match="unknown until 'sucess'; did you mean 'success'"):
+        PgdConfig(**BUDGET, until="sucess")
+
+
 @pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
 def test_confidence_is_a_number_of_at_least_zero(value: float) -> None:
     with pytest.raises(RequestError, match="confidence"):

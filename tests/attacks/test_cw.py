@@ -13,8 +13,8 @@ from small_models import draws_for, linear_model, random_images
 from torch import Tensor, nn
 
 from attacks.contract import CraftedBatch, craft
-from attacks.goal import Goal
 from attacks.cw import CW, CwConfig
+from attacks.goal import Goal
 
 QUICK = CwConfig(confidence=1.0, search_steps=3, steps=60)
 

@@ -12,9 +12,9 @@ from small_models import draws_for, linear_model, random_images
 from torch import Tensor, nn
 
 from attacks.contract import craft
-from attacks.goal import Goal
 from attacks.cw import CW, CwConfig
 from attacks.fgsm import FGSM, FgsmConfig
+from attacks.goal import Goal
 from attacks.pgd import PGD, PgdConfig
 
 

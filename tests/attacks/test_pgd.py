@@ -5,13 +5,13 @@ Bounds are the attack's definition; the kept iterate is compared with iterates c
 
 import numpy as np
 import torch
-from small_models import Recorder, draws_for, random_images
+from small_models import Recorder, draws_for, probe_for, random_images
 from torch import Tensor, nn
 
 from attacks.contract import craft
-from attacks.goal import Goal
 from attacks.draws import Draws
-from attacks.pgd import PGD, PgdConfig, pgd
+from attacks.goal import Goal
+from attacks.pgd import PGD, PgdConfig, last_iterate, pgd
 
 CONFIG = PgdConfig(epsilon=0.1, step_size=0.04, steps=5)
 
@@ -19,7 +19,7 @@ CONFIG = PgdConfig(epsilon=0.1, step_size=0.04, steps=5)
 def test_every_pixel_stays_in_the_ball_and_in_the_box(network: nn.Sequential, goal: Goal, images: Tensor) -> None:
     recorder = Recorder(network)
     corners = torch.where(images < 0.3, 0.0, torch.where(images > 0.7, 1.0, images))  # walls of the box matter
-    crafted = run_pgd(recorder, corners, goal)
+    crafted = pgd(probe_for(recorder, goal), corners, CONFIG, draws_for(14))
     for iterate in [*recorder.seen, crafted]:
         assert float((iterate - corners).abs().max()) <= 0.1 + 1e-6
         assert float(iterate.min()) >= 0
@@ -39,7 +39,7 @@ def test_restarts_never_make_an_image_better_off(network: nn.Sequential, goal: G
     assert bool((margins[-1] > margins[0] + 0.01).any())
 
 
-def test_the_worst_iterate_is_kept() -> None:
+def test_the_worst_iterate_is_kept_and_training_takes_the_last() -> None:
     # One pixel, success margin 1 - 40 (x - 0.5)^2: steps of 0.3 overshoot the peak and swing around it.
     def margin(pixel: np.ndarray | Tensor) -> np.ndarray | Tensor:
         return 1 - 40 * (pixel - 0.5) ** 2
@@ -61,6 +61,8 @@ def test_the_worst_iterate_is_kept() -> None:
     config = PgdConfig(epsilon=0.5, step_size=0.3, steps=steps)
     crafted = craft(PGD, model, images, goal, config, draws)
     np.testing.assert_allclose(crafted.margin.numpy(), values.max(axis=0), atol=1e-4)
+    last = last_iterate(probe_for(model, goal), images, config, draws)
+    np.testing.assert_allclose(last.flatten().numpy(), iterates[-1], atol=1e-5)
 
 
 def test_starts_are_spread_over_the_ball_and_differ_by_image_and_seed(network: nn.Sequential) -> None:
@@ -69,7 +71,7 @@ def test_starts_are_spread_over_the_ball_and_differ_by_image_and_seed(network: n
 
     def starts(seed: int) -> Tensor:
         recorder = Recorder(network)
-        pgd(recorder, images, goal, CONFIG, draws_for(20, seed))
+        pgd(probe_for(recorder, goal), images, CONFIG, draws_for(20, seed))
         return recorder.seen[0] - images
 
     first = starts(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import CLASSIFICATION, DETECTION, ER, Ended, Finished, one_thread
+from small_runs import CLASSIFICATION, DETECTION, ER, Ended, Finished
 
 from bench.api import run
 from bench.canonical import plain
@@ -20,20 +20,11 @@ from bench.sweep import plan
 from bench.workspace import Workspace
 
 
-@pytest.fixture(scope="module", autouse=True)
-def on_one_thread() -> Iterator[None]:
-    with one_thread():
-        yield
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     results_dir = tmp_path_factory.mktemp("results")
-    with one_thread():
-        detectors = run(results_dir=results_dir, **ER) + run(
-            results_dir=results_dir, defense=["kd", "lid"], **DETECTION
-        )
-        classifiers = run(results_dir=results_dir, **CLASSIFICATION)
+    detectors = run(results_dir=results_dir, **ER) + run(results_dir=results_dir, defense=["kd", "lid"], **DETECTION)
+    classifiers = run(results_dir=results_dir, **CLASSIFICATION)
     records = {record.spec["defense"]: record for record in detectors}
     records |= {record.spec["attack"]: record for record in classifiers}
     outcomes = {name: load_outcomes(results_dir / "runs" / record.run_id) for name, record in records.items()}

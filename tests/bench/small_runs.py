@@ -1,12 +1,9 @@
 """The smallest runs that still go through every station, and what they leave behind."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import torch
 
 from bench.record import Record
 from bench.spec import RunSpec
@@ -34,17 +31,6 @@ class Ended(NamedTuple):
     code: int
     out: str
     err: str
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread: in runs this small more of them wait for each other, on a busy machine for minutes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def planned(tmp_path: Path, **values: Any) -> RunSpec:

@@ -1,8 +1,5 @@
 """The command line's answers to bad input: one line, exit code 2, nothing written. The list is the project's own."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import end, start
 
 Bench = Callable[..., tuple[int, str, str]]
 CELL = ("run", "--defense", "kd", "--attack", "cw")
@@ -113,24 +111,10 @@ def test_image_folders_that_do_not_fit(bench: Bench, tmp_path: Path) -> None:
     assert_refused(bench(*CELL, "--dataset", corrupt), str(Path("test") / "dog" / "0.png"))
 
 
-def test_a_real_process_ends_the_same_way_and_debug_shows_the_traceback(tmp_path: Path) -> None:
-    def call(*more: str) -> tuple[int, str, str]:
-        command = [
-            sys.executable,
-            "-c",
-            "from bench.cli import main; main()",
-            "run",
-            "--defense",
-            "er9",
-            "--attack",
-            "cw",
-        ]
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-        done = subprocess.run([*command, *more], capture_output=True, text=True, check=False, env=environment)
-        return done.returncode, done.stdout, done.stderr
-
-    assert_refused(call(), "unknown defense 'er9'")
-    code, _, err = call("--debug")
+def test_a_real_process_ends_the_same_way_and_debug_shows_the_traceback() -> None:
+    wrong = ("run", "--defense", "er9", "--attack", "cw")
+    assert_refused(end(start(*wrong), timeout=60), "unknown defense 'er9'")
+    code, _, err = end(start(*wrong, "--debug"), timeout=60)
     assert code != 0
     assert "Traceback" in err
     assert "unknown defense 'er9'" in err

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks.goal import Goal
 from attacks.cw import CwConfig
 from attacks.errors import AttackError
 from attacks.fgsm import FgsmConfig
+from attacks.goal import Goal
 from bench.judge import Exhibit, decide, judge
 from defenses.contract import Classifier
 from defenses.detectors.decision import Decision

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from small_attacks import SMALL, options_of, small_config
 from torch import Generator, Tensor, nn
 
 from attacks.contract import AttackEntry, CraftedBatch, craft
-from attacks.goal import Goal
 from attacks.draws import Draws
+from attacks.goal import Goal
 from attacks.pgd import PgdConfig
 from attacks.registry import ATTACKS
 from bench.datasets.contract import LoadRequest, Split
@@ -23,9 +24,8 @@ from defenses.contract import BuildRequest, Classifier, ClassifierEntry, Detecto
 from defenses.networks.registry import FAMILIES, build_baseline, build_er_network
 from defenses.registry import DEFENSES
 
-CLASSIFIERS = [entry for entry in DEFENSES if isinstance(entry, ClassifierEntry)]
+CLASSIFIERS = [entry for entry in DEFENSES if isinstance(entry, ClassifierEntry) and entry.train is not None]
 DETECTORS = [entry for entry in DEFENSES if isinstance(entry, DetectorEntry)]
-SMALL: dict[str, Any] = {"epsilon": 0.1, "step_size": 0.05, "steps": 3, "search_steps": 2}
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +46,18 @@ def test_every_entry_says_what_it_is_and_where_it_comes_from(entry: Any) -> None
 @pytest.mark.parametrize("entry", [*ATTACKS, *DEFENSES], ids=lambda entry: entry.name)
 def test_every_option_is_one_that_a_user_can_give(entry: Any) -> None:
     if isinstance(entry, AttackEntry):
-        assert {field.name for field in dataclasses.fields(entry.config)} <= set(OPTIONS)
+        assert options_of(entry) <= set(OPTIONS)
     else:
         assert entry.options <= set(OPTIONS)
 
 
+def test_only_the_users_own_model_comes_trained() -> None:
+    (given,) = [entry for entry in DEFENSES if isinstance(entry, ClassifierEntry) and entry not in CLASSIFIERS]
+    assert (given.name, given.build, given.options) == ("model", None, frozenset())
+
+
 def test_everything_named_in_the_readme_is_registered() -> None:
-    assert set(ATTACKS.names()) >= {"fgsm", "pgd", "cw"}
+    assert set(ATTACKS.names()) >= {"fgsm", "pgd", "cw", "apgd-ce", "apgd-dlr", "apgd-t", "fab", "square", "noise"}
     assert set(DEFENSES.names()) >= {"standard", "madry", "e-cla", "er-classifier", "er-classifier-at"}
     assert set(DEFENSES.names()) >= {"kd", "lid", "er1", "er2", "er1-minus", "er2-minus"}
     names = {"digits", "mnist", "fashion-mnist", "cifar10", "stl10", "tiny-imagenet", "folder"}
@@ -60,15 +65,14 @@ def test_everything_named_in_the_readme_is_registered() -> None:
 
 
 def _attack(entry: AttackEntry, images: Tensor) -> CraftedBatch:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(75, 8), nn.Tanh(), nn.Linear(8, 3)).eval()
+    model = nn.Sequential(nn.Flatten(), nn.Linear(75, 8), nn.Tanh(), nn.Linear(8, 5)).eval()
     generator = Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.3, generator=generator)
         goal = Goal(classes=model(images).argmax(dim=1))
-    fields = {field.name for field in dataclasses.fields(entry.config)}
-    config = entry.config(**{name: value for name, value in SMALL.items() if name in fields})
-    return craft(entry, model, images, goal, config, Draws(seed=0, sample_ids=torch.arange(len(images))))
+    draws = Draws(seed=0, sample_ids=torch.arange(len(images)))
+    return craft(entry, model, images, goal, small_config(entry), draws, traced=True)
 
 
 @pytest.mark.parametrize("entry", list(ATTACKS), ids=lambda entry: entry.name)
@@ -82,10 +86,14 @@ def test_every_attack_stays_in_bounds_and_repeats_itself(entry: AttackEntry) -> 
     assert float(crafted.images.min()) >= 0
     assert float(crafted.images.max()) <= 1
     assert not torch.equal(crafted.images, images)
-    if "epsilon" in {field.name for field in dataclasses.fields(entry.config)}:
-        assert float(crafted.linf.max()) <= 0.1 + 1e-6
-    for name in ("success", "margin", "l2", "linf"):
+    if "epsilon" in options_of(entry):
+        assert float(crafted.linf.max()) <= SMALL["epsilon"] + 1e-6
+    for name in ("success", "margin", "l2", "linf", "vanished"):
         assert getattr(crafted, name).shape == (4,)
+    assert crafted.trace is not None
+    looks = int((~crafted.trace.margin.isnan()).sum())
+    assert (looks > 0) is (crafted.passes > 0)
+    assert looks <= crafted.passes
     assert torch.equal(_attack(entry, images).images, crafted.images)
 
 

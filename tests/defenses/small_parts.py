@@ -1,5 +1,9 @@
 """A small classifier and a separable toy problem that the tests of the defenses share."""
 
+from types import ModuleType
+from typing import Any
+
+import pytest
 import torch
 from torch import Generator, Tensor, nn
 
@@ -46,3 +50,16 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 def ignore(_summary: EpochSummary) -> None:
     """A report that goes nowhere."""
+
+
+def watch_adversary(monkeypatch: pytest.MonkeyPatch, loop: ModuleType) -> list[tuple[Tensor, Tensor]]:
+    """Let a training loop's `adversarial_batch` note the images it is given and the examples it makes of them."""
+    made: list[tuple[Tensor, Tensor]] = []
+    original = loop.adversarial_batch
+
+    def watched(network: nn.Module, images: Tensor, *rest: Any) -> Tensor:
+        made.append((images, original(network, images, *rest)))
+        return made[-1][1]
+
+    monkeypatch.setattr(loop, "adversarial_batch", watched)
+    return made

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_parts import ignore, tiny_classifier, toy_images
+from small_parts import ignore, tiny_classifier, toy_images, watch_adversary
 from torch import Tensor
 
 from attacks.pgd import PgdConfig
@@ -46,21 +46,13 @@ def test_the_seed_decides_and_nothing_else_does(toy: Split) -> None:
 def test_min_max_training_learns_from_the_examples(
     network: Classifier, toy: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[tuple[Tensor, Tensor]] = []
-    original = classification.adversarial_batch
-
-    def spy(model: Classifier, images: Tensor, *rest: object) -> Tensor:
-        crafted = original(model, images, *rest)
-        made.append((images, crafted))
-        return crafted
-
+    made = watch_adversary(monkeypatch, classification)
     seen: list[Tensor] = []
 
     def record(module: Classifier, inputs: tuple[Tensor]) -> None:
         if module.training:
             seen.append(inputs[0])
 
-    monkeypatch.setattr(classification, "adversarial_batch", spy)
     network.register_forward_pre_hook(record)
     config = TrainingConfig(epochs=2, batch_size=50, learning_rate=1e-3, adversarial=ADVERSARY)
     train_by_cross_entropy(network, toy, config, 0, ignore)

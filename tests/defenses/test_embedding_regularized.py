@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_parts import ignore, weights_of
+from small_parts import ignore, watch_adversary, weights_of
 from torch import Tensor
 
 from attacks.errors import RequestError
@@ -109,18 +109,11 @@ def test_cosine_schedule_ends_near_zero(network: Classifier, toy: Split, optimiz
 def test_min_max_training_takes_clean_and_crafted_images(
     network: Classifier, toy: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[tuple[Tensor, Tensor]] = []
-    original = embedding_regularized.adversarial_batch
-
-    def spy(model: Classifier, images: Tensor, *rest: Any) -> Tensor:
-        made.append((images, original(model, images, *rest)))
-        return made[-1][1]
-
+    made = watch_adversary(monkeypatch, embedding_regularized)
     seen: list[Tensor] = []
     network.normalization.register_forward_pre_hook(
         lambda module, inputs: seen.append(inputs[0]) if module.training else None
     )
-    monkeypatch.setattr(embedding_regularized, "adversarial_batch", spy)
     adversary = PgdConfig(epsilon=0.1, step_size=0.1, steps=1)
     _train(network, toy, adversarial=adversary, separate_steps=False, batch_size=60)
     assert [len(batch) for batch in seen] == [120, 120]  # both halves

@@ -9,8 +9,8 @@ import torch
 from typer.main import get_command
 
 from attacks.contract import craft
-from attacks.goal import Goal
 from attacks.draws import Draws
+from attacks.goal import Goal
 from bench.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]

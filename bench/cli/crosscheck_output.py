@@ -1,0 +1,100 @@
+"""What `bench crosscheck` prints: one line an implementation, then native against each peer, image by image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from tabulate import tabulate
+
+from bench.crosscheck import Comparison, Contender, compare
+from bench.files import write_atomically, write_text
+from bench.metrics_table import percent
+from bench.spec import RunSpec
+
+HEADERS = (
+    "implementation",
+    "reached",
+    "misclassified",
+    "margin",
+    "median L2",
+    "mean L2",
+    "median L∞",
+    "passes an image",
+    "seconds",
+)
+
+
+def show_crosscheck(spec: RunSpec, contenders: Sequence[Contender], out: Path | None) -> int:
+    """Print, write, and return the exit code: 1 when native is beaten, or gave nothing."""
+    native, *peers = contenders
+    minimizes_l2 = not hasattr(spec.attack_config, "epsilon")
+    comparisons = [compare(native, peer, minimizes_l2=minimizes_l2, attack=spec.attack) for peer in peers]
+    console = Console(highlight=False)
+    head, *rows = zip(HEADERS, *map(_row, contenders), strict=True)  # one column an implementation
+    console.print(_title(spec), soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in head:
+        table.add_column(name, justify="left" if name == HEADERS[0] else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    lines = [line for comparison in comparisons for line in _lines(comparison)]
+    if not peers:
+        lines.append("no other implementation is installed: pip install 'erbench[backends]'")
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    if out is not None:
+        body = tabulate(rows, headers=head, tablefmt="github", disable_numparse=True)
+        text = f"{_title(spec)}\n\n{body}\n\n" + "".join(f"- {line.strip()}\n" for line in lines)
+        write_atomically(out, lambda path: write_text(path, text))
+        console.print(f"wrote {out}", soft_wrap=True)
+    return 1 if native.outcomes is None or any(comparison.beaten for comparison in comparisons) else 0
+
+
+def _title(spec: RunSpec) -> str:
+    options = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in {name: getattr(spec.attack_config, name) for name in spec.attack_config.__slots__}.items()
+        if value is not None
+    )
+    return (
+        f"{spec.attack} on {spec.defense} ({spec.dataset}, recipe {spec.recipe}), {spec.n_test} test images that it "
+        f"gets right, seed {spec.seed}; {options}"
+    )
+
+
+def _row(contender: Contender) -> list[str]:
+    name = f"{contender.backend} {contender.version}".strip()
+    if contender.error:
+        return [name, *["no numbers"] * (len(HEADERS) - 2), f"{contender.seconds:.1f}"]
+    return [
+        name,
+        percent(contender.reached),
+        percent(contender.misclassified),
+        _number(contender.median_margin, 2),
+        _number(contender.median_l2, 3),
+        _number(contender.mean_l2, 3),
+        _number(contender.median_linf, 3),
+        f"{contender.passes:.0f}",
+        f"{contender.seconds:.1f}",
+    ]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+def _lines(comparison: Comparison) -> list[str]:
+    total = comparison.both + comparison.neither + comparison.only_native + comparison.only_peer
+    line = (
+        f"native and {comparison.peer} agree on {comparison.both + comparison.neither} of {total} images "
+        f"(both reach {comparison.both}, only native {comparison.only_native}, only {comparison.peer} "
+        f"{comparison.only_peer})"
+    )
+    if comparison.l2_ratio is not None:
+        value, low, high = comparison.l2_ratio
+        line += f"; native's L2 is {value:.4f} [{low:.4f}, {high:.4f}] times {comparison.peer}'s where both reach it"
+    verdict = ["native is beaten"] if comparison.beaten else []
+    return [line, *(f"  ! {remark}" for remark in [*comparison.remarks, *verdict])]

@@ -1,0 +1,140 @@
+"""The options of the commands that run attacks, each with its help; `bench.options` says how its text is read."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+WHAT = "What to run (each takes a comma list: a grid)"
+IMAGES = "Images"
+ATTACK = "Attack options"
+DEFENSE = "Defense options"
+DETECTOR = "Detector options"
+PLACE = "Where and how"
+
+
+def _option(panel: str, help_text: str, metavar: str) -> Any:
+    return typer.Option(help=help_text, metavar=metavar, rich_help_panel=panel, show_default=False)
+
+
+Defense = Annotated[str | None, _option(WHAT, "Classifier or detector; see `bench list defenses`.", "NAME")]
+Attack = Annotated[str | None, _option(WHAT, "Attack of the test images; see `bench list attacks`.", "NAME")]
+Model = Annotated[
+    str | None,
+    _option(WHAT, "Your own torch.nn.Module instead of a defense: a file and what makes it.", "FILE.py:NAME"),
+]
+Weights = Annotated[
+    str | None, _option(WHAT, "Its weights: .safetensors, or .pt and .pth that hold a state dict.", "FILE")
+]
+Dataset = Annotated[
+    str | None, _option(WHAT, "See `bench list datasets`; folder:PATH for your own (default digits).", "NAME")
+]
+Recipe = Annotated[
+    str | None, _option(WHAT, "Training settings: quick (minutes on a CPU) or paper (default quick).", "NAME")
+]
+Protocol = Annotated[
+    str | None,
+    _option(WHAT, "sound: random correct images. paper: the first images, one fixed target (default sound).", "NAME"),
+]
+Seed = Annotated[str | None, _option(WHAT, "Of everything random (default 0).", "INT")]
+NTrain = Annotated[str | None, _option(IMAGES, "Training images (default all).", "INT")]
+NFit = Annotated[str | None, _option(IMAGES, "Set I: fits a detector's logistic regression (default 100).", "INT")]
+NTest = Annotated[str | None, _option(IMAGES, "Set II: the images attacked and judged (default 100).", "INT")]
+ImageSize = Annotated[str | None, _option(IMAGES, "Resize the images of folder:PATH to this side.", "PX")]
+Channels = Annotated[str | None, _option(IMAGES, "Convert the images of folder:PATH: 1 gray, 3 color.", "1|3")]
+Target = Annotated[
+    str | None,
+    _option(ATTACK, "none, random, least-likely or a class number (default none; paper protocol: a fixed class).", "T"),
+]
+Backend = Annotated[
+    str | None,
+    _option(
+        ATTACK,
+        "Whose fgsm, pgd and cw: native, torchattacks or foolbox; all judged alike (default native).",
+        "NAME",
+    ),
+]
+Precision = Annotated[
+    str | None,
+    _option(ATTACK, "Of the attack's passes: float32, tf32 or bfloat16; judged in float32 (default float32).", "NAME"),
+]
+Until = Annotated[
+    str | None,
+    _option(
+        ATTACK,
+        "success: an image is done as soon as it is broken. end: every step (default success for classifiers, "
+        "end for detectors).",
+        "NAME",
+    ),
+]
+Full = Annotated[bool, typer.Option("--full", help="The same as --until end.", rich_help_panel=ATTACK)]
+Epsilon = Annotated[
+    str | None,
+    _option(ATTACK, "all but cw: L-infinity budget in (0, 1] (default the paper's for the dataset).", "FLOAT"),
+]
+StepSize = Annotated[str | None, _option(ATTACK, "pgd: step in pixel units.", "FLOAT")]
+Steps = Annotated[
+    str | None, _option(ATTACK, "pgd, apgd-*, fab: steps a restart. cw: steps a value of c (default 150).", "INT")
+]
+Restarts = Annotated[str | None, _option(ATTACK, "pgd, apgd-*, fab: random starts; noise: draws (default 1).", "INT")]
+Queries = Annotated[str | None, _option(ATTACK, "square: looks at the model (default 5000).", "INT")]
+Targets = Annotated[str | None, _option(ATTACK, "apgd-t, fab: wrong classes tried per image (default 9).", "INT")]
+Noise = Annotated[str | None, _option(ATTACK, "noise: uniform or gaussian (default uniform).", "NAME")]
+Confidence = Annotated[str | None, _option(ATTACK, "cw: kappa, the logit margin to reach (default 0).", "FLOAT")]
+MaxL2 = Annotated[str | None, _option(ATTACK, "cw: farther images count as not found.", "FLOAT")]
+SearchSteps = Annotated[str | None, _option(ATTACK, "cw: values of c tried per image (default 4).", "INT")]
+InitialC = Annotated[str | None, _option(ATTACK, "cw: the first c (default 1).", "FLOAT")]
+LearningRate = Annotated[str | None, _option(ATTACK, "cw: Adam's step (default 0.1).", "FLOAT")]
+Epochs = Annotated[str | None, _option(DEFENSE, "Training epochs (default the recipe's).", "INT")]
+EmbeddingDim = Annotated[str | None, _option(DEFENSE, "Axes of an ER network's embedding.", "INT")]
+Prior = Annotated[str | None, _option(DEFENSE, "gaussian, uniform or cauchy (default gaussian).", "NAME")]
+Regularizer = Annotated[
+    str | None,
+    _option(DEFENSE, "What draws the embedding to the prior: adversarial, kl or none.", "NAME"),
+]
+RegularizerWeight = Annotated[str | None, _option(DEFENSE, "lambda_1 (default the recipe's).", "FLOAT")]
+EncoderInit = Annotated[
+    str | None, _option(DEFENSE, "cifar10's ER encoder: scratch or imagenet (548 MB) (default scratch).", "NAME")
+]
+AdversarialTraining = Annotated[
+    bool,
+    typer.Option("--adversarial-training", help="Watch the min-max trained classifier.", rich_help_panel=DETECTOR),
+]
+TrainAttack = Annotated[
+    str | None, _option(DETECTOR, "What set I is attacked with: fgsm, pgd or cw (default fgsm).", "NAME")
+]
+Counted = Annotated[
+    str | None,
+    _option(
+        DETECTOR,
+        "Adversarial images of set II that count: reached (the confidence) or all "
+        "(default reached for a confidence above 0 under the sound protocol).",
+        "NAME",
+    ),
+]
+NoiseL2 = Annotated[
+    str | None, _option(DETECTOR, "Mean L2 of the noisy images (default that of the adversarial ones).", "FLOAT")
+]
+Bandwidth = Annotated[
+    str | None, _option(DETECTOR, "kd, er*: of the kernel; auto by held-out likelihood (default auto).", "FLOAT")
+]
+Neighbors = Annotated[str | None, _option(DETECTOR, "lid: k (default 20).", "INT")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=PLACE, metavar="NAME")]
+DataDir = Annotated[Path, typer.Option(help="Where the datasets are.", rich_help_panel=PLACE, envvar="ERBENCH_DATA")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch a missing dataset.", rich_help_panel=PLACE)]
+ResultsDir = Annotated[
+    Path,
+    typer.Option(help="Where records and caches go.", rich_help_panel=PLACE, envvar="ERBENCH_RESULTS"),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Images attacked together; changes no result (default 100, on CUDA 1000).",
+        rich_help_panel=PLACE,
+        metavar="INT",
+        show_default=False,
+    ),
+]
+Trace = Annotated[bool, typer.Option("--trace", help="Store loss and margin of every step.", rich_help_panel=PLACE)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.", rich_help_panel=PLACE)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=PLACE)]
