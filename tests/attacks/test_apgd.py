@@ -193,13 +193,13 @@ def test_the_targets_are_the_likeliest_wrong_classes(network: nn.Sequential, goa
     for targets, climbs in ((1, 1), (3, 3), (9, 4)):
         assert _craft(APGD_T, network, images, goal, targets=targets).passes == 14 * (1 + climbs * 9)
     recorder = Recorder(network)
-    _craft(APGD_T, recorder, images, goal, targets=2, epsilon=0.02, steps=15)
+    _craft(APGD_T, recorder, images, goal, targets=2, epsilon=0.005, steps=15)
     with torch.no_grad():
         ranked = network(images).argsort(dim=1, descending=True)
         ends = [network(recorder.seen[last]) for last in (17, 33)]  # craft's look, the clean one's, then 16 a climb
     ratios = [[targeted_dlr_loss(ranked[:, rank], end, goal) for end in ends] for rank in (1, 2)]
-    assert int((ratios[0][0] > ratios[0][1]).sum()) >= 12  # the second class gains most from the first climb
-    assert int((ratios[1][1] > ratios[1][0]).sum()) >= 12  # and the third class from the second
+    assert bool((ratios[0][0] > ratios[0][1]).all())  # the second class gains most from the first climb
+    assert bool((ratios[1][1] > ratios[1][0]).all())  # and the third class from the second
 
 
 @pytest.mark.parametrize(("until", "passes"), [("success", 3), ("end", 3 * (1 + 3 * 3))])

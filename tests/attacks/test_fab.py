@@ -168,6 +168,7 @@ def test_an_image_misclassified_from_the_start_is_its_own_nearest(
     crafted = _fab(network, images, wrong, replace(SHORT, until=until))
     assert bool(crafted.success.all())
     assert torch.equal(crafted.images, images)
+    assert crafted.passes == 14  # the clean look; nothing is nearer
 
 
 def test_results_follow_the_image_not_its_place(network: nn.Sequential, goal: Goal, images: Tensor) -> None:
@@ -188,14 +189,42 @@ def test_results_follow_the_image_not_its_place(network: nn.Sequential, goal: Go
 
 def test_restarts_begin_within_half_of_what_was_found(network: nn.Sequential, goal: Goal, images: Tensor) -> None:
     recorder = Recorder(network)
-    config = FabConfig(epsilon=0.3, steps=1, targets=1, restarts=2)
+    config = FabConfig(epsilon=0.3, steps=1, targets=1, restarts=3)
     first = _fab(network, images, goal, replace(config, restarts=1))
     _fab(recorder, images, goal, config)
-    # looks: `craft`'s own, the clean one, two of the first restart; then the second restart's start
-    starts = (recorder.seen[4] - images).flatten(1).abs().amax(dim=1)
+    # looks: `craft`'s own, the clean one, and two for each restart, of which the first is its start
+    second, third = (recorder.seen[look] - images for look in (4, 6))
     reach = torch.where(first.success, first.linf, 0.3) / 2
-    assert bool((starts <= reach + 1e-6).all())
-    assert bool((starts > 0.8 * reach).all())  # the largest of 64 uniform numbers
+    assert bool((second.flatten(1).abs().amax(dim=1) <= reach + 1e-6).all())
+    assert bool((second.flatten(1).abs().amax(dim=1) > 0.8 * reach).all())  # the largest of 64 uniform numbers
+    agreement = (second.sign() == third.sign()).float().mean()
+    assert float(agreement) == pytest.approx(0.5, abs=0.1)  # of 896 tosses of a coin
+
+
+def test_a_step_is_drawn_towards_the_clean_image() -> None:
+    # With a linear model and no walls, the nearest point on the boundary lies margin / ||w||_1 away from x, in every
+    # pixel. Algorithm 1 goes 1.05 times as far, from x and from the clean image, and takes the mean with weight alpha.
+    model = linear_model(2, seed=3)
+    images = random_images(12, low=0.35, high=0.65, seed=1)
+    predicted = _predicted(model, images)
+    recorder = Recorder(model)
+    _fab(recorder, images, Goal(classes=predicted), FabConfig(epsilon=0.3, steps=1, restarts=2))
+    start, end = recorder.seen[4:6]
+    difference = model[1].weight.detach()[1 - predicted] - model[1].weight.detach()[predicted]
+    lengths = [
+        -Goal(classes=predicted).margin(model(origin).detach()) / difference.abs().sum(dim=1)
+        for origin in (start, images)
+    ]
+    assert bool((torch.stack(lengths) > 0).all())
+    alpha = lengths[0] / (lengths[0] + lengths[1])
+    assert bool((alpha > 0.1).any())
+    towards_boundary = difference.sign().view_as(images)
+    reached = [
+        origin + 1.05 * length[:, None, None, None] * towards_boundary
+        for origin, length in zip((start, images), lengths, strict=True)
+    ]
+    weight = alpha.clamp(max=0.1)[:, None, None, None]
+    assert torch.allclose(end, (1 - weight) * reached[0] + weight * reached[1], atol=1e-5)
 
 
 def test_restarts_find_what_the_first_walk_missed(images: Tensor) -> None:

@@ -112,7 +112,7 @@ def test_a_network_whose_gradients_vanish_is_broken_where_pgd_fails(network: nn.
 
     images = random_images(100)
     predicted = _predicted(quantized, images)
-    clear = _margin(quantized, images, Goal(classes=predicted)) < -1.5
+    clear = _margin(quantized, images, Goal(classes=predicted)) < -0.9
     images, goal = images[clear], Goal(classes=predicted[clear])
     assert len(images) >= 10
     climbed = craft(
@@ -140,17 +140,17 @@ def test_an_image_leaves_when_it_is_broken_or_spends_every_query(
 
 @pytest.mark.parametrize("until", ["success", "end"])
 def test_results_follow_the_image_not_its_place(network: nn.Sequential, goal: Goal, images: Tensor, until: str) -> None:
-    ids = torch.arange(100, 114)
-    config = SquareConfig(epsilon=0.03, queries=260, until=until)  # two blocks of random numbers
+    ids = torch.arange(100, 108)
+    config = SquareConfig(epsilon=0.03, queries=255, until=until)  # two blocks of random numbers
 
     def run(part: Tensor) -> Tensor:
         draws = Draws(seed=3, sample_ids=ids[part])
         return craft(SQUARE, network, images[part], goal.select(part), config, draws).images
 
-    whole = run(torch.arange(14))
+    whole = run(torch.arange(8))
     for size in (1, 7):
-        assert torch.equal(torch.cat([run(part) for part in torch.arange(14).split(size)]), whole)
-    order = torch.randperm(14, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(torch.cat([run(part) for part in torch.arange(8).split(size)]), whole)
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(run(order), whole[order])
 
 
@@ -187,11 +187,11 @@ def test_an_empty_batch_comes_back_empty(network: nn.Sequential) -> None:
 def test_no_less_successful_than_torchattacks() -> None:
     torchattacks = pytest.importorskip("torchattacks", reason="torchattacks is in the extra 'backends'")
     network = digits_network()
-    images, labels = recognized(network, 60)
+    images, labels = recognized(network, 40)
     ours = _square(network, images, Goal(classes=labels), replace(CONFIG, queries=300))
     theirs = torchattacks.Square(network, eps=0.1, n_queries=300)(images, labels)
     success = _predicted(network, theirs) != labels
-    assert 10 <= int(success.sum()) <= 50
+    assert 8 <= int(success.sum()) <= 30
     # random searches both: theirs finds nothing on more than a few images where ours fails
     assert int(ours.success.sum()) >= int(success.sum())
     assert int((success & ~ours.success).sum()) <= 2

@@ -17,7 +17,7 @@ from bench.workspace import Workspace
 
 def test_the_spelling_and_its_hash() -> None:
     value = {"b": (1, 2.5), "a": PgdConfig(epsilon=0.3, step_size=0.01, steps=40)}
-    spelled = '{"a":{"epsilon":0.3,"restarts":1,"step_size":0.01,"steps":40},"b":[1,2.5]}'
+    spelled = '{"a":{"epsilon":0.3,"restarts":1,"step_size":0.01,"steps":40,"until":"end"},"b":[1,2.5]}'
     assert canonical_json(value) == spelled
     assert content_hash(value) == hashlib.sha256(spelled.encode()).hexdigest()[:HASH_LENGTH]
 

@@ -127,6 +127,11 @@ REFUSED = {
         "running statistics",
     ),
     "two thousandths of batch": ("return logits * (1 + 2e-3 * (len(images) > 1))", "rest of its batch", "4 of 4"),
+    "the spread of the batch": (
+        "return F.normalize(logits - logits.mean(0), dim=0, eps=0)",
+        "rest of its batch",
+        "by up to nan",
+    ),  # 0/0 of one
     "squeezed": ("return logits.squeeze()", "(1, 5) float32 for 1 images; it returned (5,)", "one row"),
     # gradients
     "no_grad": ("with torch.no_grad():\n    return logits * 1.0", "cannot flow", "--attack square"),

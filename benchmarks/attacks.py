@@ -1,0 +1,358 @@
+"""Attacks and adversarial training beside torchattacks, foolbox and the Adversarial Robustness Toolbox (ART).
+
+    pip install -e '.[backends]' adversarial-robustness-toolbox==1.20.1
+    python benchmarks/attacks.py [--only pgd,cw,training] [--device cuda]
+
+Every table is of one run: the same model, images, batches and budget, contenders one after the other and then all over
+again, medians of the repetitions. Success is judged from the images alone. Writes results/benchmarks/attacks_*.md.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
+# (Python puts a script's folder on the path, where this file would stand in for the package `attacks`.)
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Tensor, nn
+
+from attacks.backends.registry import BACKENDS
+from attacks.contract import AttackEntry, craft
+from attacks.cw import CW, CwConfig
+from attacks.draws import Draws
+from attacks.goal import Goal, reached
+from attacks.norms import l2_distance
+from attacks.pgd import PGD, PgdConfig
+from bench.metrics.rates import rate
+from bench.metrics_table import percent
+from bench.pipeline import open_studio
+from bench.sweep import plan
+from bench.workspace import Workspace, choose_device
+from defenses.networks.registry import build_baseline
+from defenses.training.classification import train_by_cross_entropy
+from defenses.training.recipes import recipe_for
+
+OUT = Path(__file__).parents[1] / "results" / "benchmarks"
+BATCH = 100
+Contender = Callable[[], Tensor]
+"""() -> adversarial images (n, c, h, w) on the device."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A model and images that it gets right. name: in words; model: frozen, in eval mode; the rest on its device."""
+
+    name: str
+    model: nn.Module
+    images: Tensor
+    labels: Tensor
+
+    def batches(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """(images, labels, ids) of `BATCH` images at a time."""
+        ids = torch.arange(len(self.images))
+        return list(zip(self.images.split(BATCH), self.labels.split(BATCH), ids.split(BATCH), strict=True))
+
+
+def subject(defense: str, count: int, workspace: Workspace) -> Subject:
+    """A classifier of the harness (trained on MNIST, recipe quick, or found in the store) and `count` right images."""
+    values = {"dataset": ["mnist"], "defense": [defense], "attack": ["pgd"]}
+    (cell,) = plan(values, workspace)
+    studio = open_studio(cell.spec, cell.dataset, workspace)
+    ids = torch.nonzero(studio.correct).flatten()[:count]
+    clean = studio.clean("test", ids)
+    labels = clean.labels.to(workspace.device)
+    return Subject(name=defense, model=studio.fitted.classifier, images=clean.images, labels=labels)
+
+
+def ours(
+    entry: AttackEntry, config: Any, of: Subject, precision: str = "float32", backend: str = "native"
+) -> Contender:
+    """An attack of the registry, by whichever backend."""
+    entry = entry.by(BACKENDS.get(backend).attack(entry.name, entry.attack))
+
+    def run() -> Tensor:
+        crafted = [
+            craft(
+                entry,
+                of.model,
+                images,
+                Goal(classes=labels),
+                config,
+                Draws(seed=0, sample_ids=ids),
+                precision=precision,
+            )
+            for images, labels, ids in of.batches()
+        ]
+        return torch.cat([batch.images for batch in crafted])
+
+    return run
+
+
+def art_classifier(model: nn.Module, device: torch.device) -> Any:
+    """A model as ART wants it; a CPU model stays on the CPU."""
+    from art.estimators.classification import PyTorchClassifier
+
+    return PyTorchClassifier(
+        model=model,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=torch.optim.Adam(model.parameters(), lr=1e-3),
+        input_shape=(1, 28, 28),
+        nb_classes=10,
+        clip_values=(0.0, 1.0),
+        device_type="gpu" if device.type == "cuda" else "cpu",
+    )
+
+
+def by_art(attack: Any, of: Subject) -> Contender:
+    """An ART attack, told its labels; it batches by itself, `BATCH` images at a time."""
+    images, labels = of.images.cpu().numpy(), np.eye(10, dtype=np.float32)[of.labels.cpu().numpy()]
+    return lambda: torch.from_numpy(attack.generate(x=images, y=labels)).to(of.images.device)
+
+
+def interleaved(contenders: Mapping[str, Contender], repeats: int) -> dict[str, tuple[list[float], Tensor]]:
+    """Seconds of every repetition and the last images, by contender; all take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    images: dict[str, Tensor] = {}
+    for _ in range(repeats):
+        for name, contender in contenders.items():
+            start = time.perf_counter()
+            images[name] = contender()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds[name].append(time.perf_counter() - start)
+            print(f"  {name}: {seconds[name][-1]:.2f} s", flush=True)
+    return {name: (seconds[name], images[name]) for name in contenders}
+
+
+def pgd_table(of: Subject, repeats: int) -> str:
+    """PGD-40, epsilon 0.3, step 0.01: images a second of every implementation."""
+    from art.attacks.evasion import ProjectedGradientDescentPyTorch
+
+    config = PgdConfig(epsilon=0.3, step_size=0.01, steps=40, until="success")
+    full = replace(config, until="end")
+    art = ProjectedGradientDescentPyTorch(
+        art_classifier(of.model, of.images.device),
+        eps=0.3,
+        eps_step=0.01,
+        max_iter=40,
+        num_random_init=1,
+        batch_size=BATCH,
+        verbose=False,
+    )
+    measured = interleaved(
+        {
+            "ERBench, until success": ours(PGD, config, of),
+            "ERBench, every step": ours(PGD, full, of),
+            "ERBench, until success, bfloat16": ours(PGD, config, of, "bfloat16"),
+            "ERBench, every step, bfloat16": ours(PGD, full, of, "bfloat16"),
+            "torchattacks": ours(PGD, full, of, backend="torchattacks"),
+            "foolbox": ours(PGD, full, of, backend="foolbox"),
+            "ART": by_art(art, of),
+        },
+        repeats,
+    )
+    fastest = min(statistics.median(measured[name][0]) for name in ("torchattacks", "foolbox", "ART"))
+    rows = []
+    for name, (seconds, images) in measured.items():
+        median = statistics.median(seconds)
+        margin = margins(of, images)
+        robust = percent(rate(int((margin <= 0).sum()), len(margin)))
+        rows.append(
+            [name, f"{median:.2f}", spread(seconds), f"{len(margin) / median:.0f}", f"{fastest / median:.2f}", robust]
+        )
+    headers = ["implementation", "median s", "range s", "images/s", "times the fastest peer", "robust accuracy"]
+    title = (
+        f"PGD-40 on `{of.name}` (MNIST), {len(of.images)} images it gets right, batches of {BATCH}, {repeats} runs each"
+    )
+    return f"## {title}\n\n{tabulate(rows, headers=headers, tablefmt='github', disable_numparse=True)}\n"
+
+
+def cw_table(of: Subject, repeats: int, art_repeats: int) -> str:
+    """C&W at confidence 9, 5 values of c, 200 steps each: time, success, L2."""
+    from art.attacks.evasion import CarliniL2Method
+
+    config = CwConfig(confidence=9.0, search_steps=5, steps=200, learning_rate=0.1, initial_c=1.0)
+    measured = interleaved(
+        {
+            "ERBench": ours(CW, config, of),
+            "ERBench, bfloat16": ours(CW, config, of, "bfloat16"),
+            "torchattacks": ours(CW, config, of, backend="torchattacks"),
+            "foolbox": ours(CW, config, of, backend="foolbox"),
+        },
+        repeats,
+    )
+    if art_repeats:
+        art = CarliniL2Method(
+            art_classifier(of.model, of.images.device),
+            confidence=9.0,
+            learning_rate=0.1,
+            binary_search_steps=5,
+            max_iter=200,
+            initial_const=1.0,
+            batch_size=BATCH,
+            verbose=False,
+        )
+        measured |= interleaved({f"ART ({art_repeats} run)": by_art(art, of)}, art_repeats)
+    foolbox = measured["foolbox"]
+    rows = []
+    for name, (seconds, images) in measured.items():
+        margin, l2 = margins(of, images), l2_distance(images, of.images)
+        good = reached(margin, 9.0 - 1e-3)
+        both = good & reached(margins(of, foolbox[1]), 9.0 - 1e-3)
+        ratios = (l2 / l2_distance(foolbox[1], of.images))[both]
+        median = statistics.median(seconds)
+        rows.append(
+            [
+                name,
+                f"{median:.1f}",
+                spread(seconds),
+                f"{median / statistics.median(foolbox[0]):.2f}",
+                f"{int((margin > 0).sum())}",
+                f"{int(good.sum())}",
+                *(
+                    [f"{l2[good].median():.4f}", f"{l2[good].mean():.4f}", f"{ratios.median():.4f}"]
+                    if len(ratios)
+                    else ["n/a"] * 3
+                ),
+            ]
+        )
+    headers = [
+        "implementation",
+        "median s",
+        "range s",
+        "time / foolbox",
+        "misclassified",
+        "reached κ 9",
+        "median L2",
+        "mean L2",
+        "L2 / foolbox (median over images)",
+    ]
+    title = (
+        f"C&W, confidence 9, 5 values of c x 200 steps, learning rate 0.1, first c 1, on `{of.name}` (MNIST), "
+        f"{len(of.images)} images it gets right, {repeats} runs each"
+    )
+    return f"## {title}\n\n{tabulate(rows, headers=headers, tablefmt='github', disable_numparse=True)}\n"
+
+
+def training_table(workspace: Workspace, images: int, repeats: int) -> str:
+    """Min-max training, one epoch over part of MNIST: samples a second beside ART's trainer."""
+    from art.defences.trainer import AdversarialTrainerMadryPGD
+
+    (cell,) = plan({"dataset": ["mnist"], "defense": ["madry"], "attack": ["pgd"]}, workspace)
+    data = cell.dataset.train.take(torch.arange(images)).to(workspace.device)
+    adversary = replace(recipe_for("quick", "mnist").adversary, until="end")
+    config = replace(
+        cell.spec.classifier.config, epochs=1, batch_size=BATCH, schedule="constant", adversarial=adversary
+    )
+
+    def by_us() -> Tensor:
+        network = build_baseline("mnist", classes=10, seed=0).to(workspace.device)
+        train_by_cross_entropy(network, data, config, 0, lambda _: None)
+        return torch.empty(0)
+
+    def by_them() -> Tensor:
+        network = build_baseline("mnist", classes=10, seed=0)
+        trainer = AdversarialTrainerMadryPGD(
+            art_classifier(network, workspace.device),
+            nb_epochs=1,
+            batch_size=BATCH,
+            eps=adversary.epsilon,
+            eps_step=adversary.step_size,
+            max_iter=adversary.steps,
+        )
+        trainer.attack.set_params(batch_size=BATCH)  # its default of 32 would craft in smaller batches
+        trainer.fit(data.images().cpu().numpy(), np.eye(10, dtype=np.float32)[data.labels.cpu().numpy()])
+        return torch.empty(0)
+
+    measured = interleaved({"ERBench": by_us, "ART": by_them}, repeats)
+    theirs = statistics.median(measured["ART"][0])
+    rows = [
+        [
+            name,
+            f"{statistics.median(seconds):.1f}",
+            spread(seconds),
+            f"{images / statistics.median(seconds):.0f}",
+            f"{theirs / statistics.median(seconds):.2f}",
+        ]
+        for name, (seconds, _) in measured.items()
+    ]
+    title = (
+        f"Adversarial training, one epoch over {images} MNIST images, PGD-{adversary.steps}, epsilon "
+        f"{adversary.epsilon}, step {adversary.step_size}, batches of {BATCH}, Adam, {repeats} runs each"
+    )
+    headers = ["trainer", "median s", "range s", "samples/s", "times ART"]
+    return f"## {title}\n\n{tabulate(rows, headers=headers, tablefmt='github', disable_numparse=True)}\n"
+
+
+def margins(of: Subject, images: Tensor) -> Tensor:
+    """Margins of leaving the true class, (n,) float32, measured again in float32."""
+    with torch.inference_mode():
+        return torch.cat(
+            [
+                Goal(classes=labels).margin(of.model(part))
+                for part, labels in zip(images.split(BATCH), of.labels.split(BATCH), strict=True)
+            ]
+        )
+
+
+def spread(seconds: list[float]) -> str:
+    """Range of the repetitions."""
+    return f"{min(seconds):.1f}-{max(seconds):.1f}"
+
+
+def main() -> None:
+    """Measure what is asked for and write one file a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="pgd,cw,training", help="comma list of: pgd, cw, training")
+    parser.add_argument("--images", type=int, default=500, help="attacked by PGD")
+    parser.add_argument("--cw-images", type=int, default=100)
+    parser.add_argument("--training-images", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--art-cw-repeats", type=int, default=1, help="ART's C&W takes minutes a run; 0 leaves it out")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="holds the trained models")
+    asked = parser.parse_args()
+    device = choose_device(asked.device)
+    workspace = Workspace(results_dir=asked.results_dir, data_dir=asked.data_dir, device=device)
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
+    versions = ", ".join(
+        f"{name} {version_of(name)}" for name in ("torch", "torchattacks", "foolbox", "adversarial-robustness-toolbox")
+    )
+    footer = f"\n{where}; {versions}.\n"
+    OUT.mkdir(parents=True, exist_ok=True)
+    for part in asked.only.split(","):
+        if part == "pgd":
+            tables = [
+                pgd_table(subject(name, asked.images, workspace), asked.repeats) for name in ("standard", "madry")
+            ]
+        elif part == "cw":
+            tables = [cw_table(subject("standard", asked.cw_images, workspace), asked.repeats, asked.art_cw_repeats)]
+        elif part == "training":
+            tables = [training_table(workspace, asked.training_images, asked.repeats)]
+        else:
+            parser.error(f"--only knows pgd, cw and training, not {part}")
+        text = "\n".join(tables) + footer
+        suffix = "" if device.type == "cpu" else f"_{device.type}"
+        (OUT / f"attacks_{part}{suffix}.md").write_text(text)
+        print(text)
+
+
+def version_of(package: str) -> str:
+    """The installed version of a package."""
+    from importlib.metadata import version
+
+    return version(package)
+
+
+if __name__ == "__main__":
+    main()
