@@ -165,6 +165,7 @@ def _climb(
         worst.keep(rows, climbers.current, look.margin)
         if config.until == "success":
             working = ~probe.is_broken(climbers.current, rows, look.margin)
+            worst.settle(rows[~working], climbers.current[~working])
             if not bool(working.any()):
                 return rows[working]
             if not bool(working.all()):
@@ -178,7 +179,9 @@ def _climb(
     worst.keep(climbers.rows, climbers.current, margin)
     if config.until == "end":
         return climbers.rows
-    return climbers.rows[~probe.is_broken(climbers.current, climbers.rows, margin)]
+    broken = probe.is_broken(climbers.current, climbers.rows, margin)
+    worst.settle(climbers.rows[broken], climbers.current[broken])
+    return climbers.rows[~broken]
 
 
 APGD_CE = AttackEntry(

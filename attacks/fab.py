@@ -25,6 +25,8 @@ from attacks.probe import Objective, Probe
 LARGEST_BIAS = 0.1  # how far at most a step is drawn towards the clean image (alpha_max)
 OVERSHOOT = 1.05  # steps go this much past the linearized boundary (eta)
 BACKWARD = 0.9  # from a misclassified point, how much of the way out is kept (beta)
+ROUNDING = 1e-5  # of the largest logit; a margin below that may change its sign with the shape of the judge's batches
+DOUBTFUL = 1.0  # what the distance of a success with such a margin is raised by; distances are at most 1
 LEAST_STEP = 1e-8  # steps shorter than this count as this long, so that two steps of zero have a ratio
 
 
@@ -55,11 +57,19 @@ class FabConfig:
 class Nearest:
     """The nearest success of each image within epsilon.
 
-    images: (n, c, h, w), clean where there is none; linf: (n,), its distance in pixel units, inf where there is none.
+    images: (n, c, h, w), clean where there is none.
+    rank: (n,), the distance in pixel units, raised by `DOUBTFUL` where rounding may undo the success; inf where there
+        is none.
     """
 
     images: Tensor
-    linf: Tensor
+    rank: Tensor
+
+    def keep(self, rows: Tensor, images: Tensor, rank: Tensor) -> None:
+        """Keep those of `images` (m, ...) at `rows` (m,) whose rank (m,) is lower than what is held."""
+        better = rank < self.rank[rows]
+        kept = rows[better]
+        self.images[kept], self.rank[kept] = images[better], rank[better]
 
 
 def fab(probe: Probe, images: Tensor, config: FabConfig, draws: Draws) -> Tensor:
@@ -81,7 +91,7 @@ def fab(probe: Probe, images: Tensor, config: FabConfig, draws: Draws) -> Tensor
     found = Nearest(images.detach().clone(), images.new_full((len(images),), torch.inf))
     rows = torch.arange(len(images), device=images.device)  # (m,) images still worked on
     logits = probe.logits(images, rows, step=0)
-    rows = rows[~_succeed(probe, found, images, images, rows, probe.goal.margin(logits), config)]
+    rows = rows[~_succeed(probe, found, images, images, rows, logits, config)]
     classes = None if probe.goal.targeted else _likeliest_others(logits, probe.goal, config.targets)
     phases = config.restarts * (1 if classes is None else classes.shape[1])
     for phase in range(phases):
@@ -97,7 +107,7 @@ def fab(probe: Probe, images: Tensor, config: FabConfig, draws: Draws) -> Tensor
 def _random_start(images: Tensor, found: Nearest, epsilon: float, draws: Draws, phase: int) -> Tensor:
     """Uniform points no farther away than half of what was found, or of epsilon: (n, c, h, w)."""
     start = draws.uniform("fab", tuple(images.shape[1:]), round_=phase).to(images.device)
-    reach = found.linf.clamp(max=epsilon)[:, None, None, None] / 2
+    reach = found.rank.clamp(max=epsilon)[:, None, None, None] / 2
     return (images + reach * (2 * start - 1)).clamp(0, 1)
 
 
@@ -123,10 +133,10 @@ def _walk(
         objective: Objective = margin_loss if target is None else partial(_lead, target[rows])
         look = probe.gradient(current, rows, objective, step=step)
         current = _step(current, clean, look.loss, look.gradient)
-        margin = probe.margin(current, rows, step=step + 1)
-        done = _succeed(probe, found, current, clean, rows, margin, config)
-        outside = (margin > 0)[:, None, None, None]
-        current = torch.where(outside, clean + BACKWARD * (current - clean), current)
+        logits = probe.logits(current, rows, step=step + 1)
+        done = _succeed(probe, found, current, clean, rows, logits, config)
+        outside = probe.goal.select(rows).margin(logits) > 0
+        current = torch.where(outside[:, None, None, None], clean + BACKWARD * (current - clean), current)
         rows, current = rows[~done], current[~done]
     return rows
 
@@ -160,17 +170,20 @@ def _length(steps: Tensor) -> Tensor:
 
 
 def _succeed(
-    probe: Probe, found: Nearest, current: Tensor, clean: Tensor, rows: Tensor, margin: Tensor, config: FabConfig
+    probe: Probe, found: Nearest, current: Tensor, clean: Tensor, rows: Tensor, logits: Tensor, config: FabConfig
 ) -> Tensor:
     """Keep nearer successes within epsilon; returns (m,) bool, where work ends.
 
-    It ends at once on images that are misclassified unperturbed: nothing is nearer.
+    The nearest of many points on the boundary are those with the least margin, down to rounding: the nearest success
+    that is more than rounding goes first. Work ends at once on images misclassified unperturbed: nothing is nearer.
     """
     linf = linf_distance(current, clean)
-    nearer = (linf <= config.epsilon) & (linf < found.linf[rows])
+    margin = probe.goal.select(rows).margin(logits)
+    nearer = (linf <= config.epsilon) & (linf < found.rank[rows])
     met = probe.has_reached(current, rows, margin, 0.0, wanted=nearer) & nearer
-    found.images[rows[met]], found.linf[rows[met]] = current[met], linf[met]
-    return met & ((linf == 0) | (config.until == "success"))
+    sure = margin > ROUNDING * logits.abs().amax(dim=1)
+    found.keep(rows, current, torch.where(met, linf + DOUBTFUL * ~sure, torch.inf))
+    return met & sure & ((linf == 0) | (config.until == "success"))
 
 
 def _likeliest_others(logits: Tensor, goal: Goal, most: int) -> Tensor:

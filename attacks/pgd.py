@@ -73,16 +73,22 @@ def _climb(
             return rows
         look = probe.gradient(current, rows, cross_entropy_loss, step=step)
         worst.keep(rows, current, look.margin)
-        current = (current + config.step_size * look.gradient.sign()).clamp(lowest, highest)
+        moved = (current + config.step_size * look.gradient.sign()).clamp(lowest, highest)
         if config.until == "success":
-            working = ~probe.is_broken(worst.images[rows], rows, look.margin)
-            if not bool(working.all()):
-                rows, current, lowest, highest = (part[working] for part in (rows, current, lowest, highest))
+            broken = probe.is_broken(current, rows, look.margin)
+            if bool(broken.any()):
+                worst.settle(rows[broken], current[broken])
+                rows, moved, lowest, highest = (part[~broken] for part in (rows, moved, lowest, highest))
+        current = moved
     if len(rows) == 0:
         return rows
     margin = probe.margin(current, rows, step=first_step + config.steps)
     worst.keep(rows, current, margin)
-    return rows if config.until == "end" else rows[~probe.is_broken(current, rows, margin)]
+    if config.until == "end":
+        return rows
+    broken = probe.is_broken(current, rows, margin)
+    worst.settle(rows[broken], current[broken])
+    return rows[~broken]
 
 
 def last_iterate(probe: Probe, images: Tensor, config: PgdConfig, draws: Draws) -> Tensor:

@@ -27,3 +27,8 @@ class Worst:
         kept = rows[worse]
         self.images[kept] = images[worse]
         self.margin[kept] = margin[worse]
+
+    def settle(self, rows: Tensor, images: Tensor) -> None:
+        """Keep `images` (m, ...) at `rows` (m,) for good: broken beyond doubt, whatever seemed worse before."""
+        self.images[rows] = images
+        self.margin[rows] = torch.inf

@@ -92,6 +92,13 @@ def test_a_look_has_margin_loss_and_slope_of_the_images_it_was_given() -> None:
     assert torch.equal(probe.margin(_pixels(0.5, 0.4), torch.tensor([1, 2]), step=1), look.margin)
 
 
+def test_a_margin_that_another_batch_shape_could_turn_is_not_broken_beyond_doubt() -> None:
+    probe = Probe(_two_logits, AWAY_FROM_0, IDS)  # float32 sums of logits differ by far less than 0.001
+    margin = torch.tensor([0.0009, 0.0011, 0.0, -1.0])
+    assert probe.is_broken(torch.ones(4, 1, 1, 1), torch.arange(4), margin).tolist() == [False, True, False, False]
+    assert probe.passes == 0
+
+
 def test_passes_are_the_images_that_went_through_the_model(network: nn.Sequential, images: Tensor, goal: Goal) -> None:
     recorder = Recorder(network)
     probe = probe_for(recorder, goal)
