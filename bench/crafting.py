@@ -16,11 +16,12 @@ from attacks.backends.registry import BACKENDS
 from attacks.contract import AttackEntry, craft
 from attacks.draws import Draws
 from attacks.errors import ModelError
-from attacks.goal import Goal
+from attacks.goal import Goal, reached
 from attacks.probe import Trace
 from attacks.registry import ATTACKS
 from bench.code_version import code_version
 from bench.fitting import FittedClassifier
+from bench.inference import logits_of_all
 from bench.progress import Task
 from bench.store import Item
 from bench.workspace import Workspace
@@ -102,7 +103,9 @@ def craft_all(order: Order, fitted: FittedClassifier, victims: Victims, workspac
             made = _craft(order, fitted, [chunks[place] for place in places], batch, workspace, task)
             for place, item in zip(places, made, strict=True):
                 items[place] = item
-    return _joined([item for item in items if item is not None], victims.images)
+    crafted = _joined([item for item in items if item is not None], victims.images)
+    _require_gradients(order, fitted, victims.goal, crafted)
+    return crafted
 
 
 @dataclass(slots=True)
@@ -210,12 +213,21 @@ def _joined(items: Sequence[Item], clean: Tensor) -> Crafted:
         trace = Trace(loss=tensors["trace_loss"], margin=tensors["trace_margin"]) if has_trace else None
         parts.append(Crafted(images=tensors["images"], vanished=tensors["vanished"], trace=trace))
     whole = reduce(_join, parts)
-    if bool(whole.vanished.all()):
-        raise ModelError(
-            f"gradients vanish: the loss gradient is exactly zero for all {len(whole.vanished)} images at every step, "
-            "so this attack cannot say whether the model is robust. Take one without gradients: --attack square"
-        )
     return Crafted(images=whole.images.to(clean.device), vanished=whole.vanished, trace=whole.trace)
+
+
+def _require_gradients(order: Order, fitted: FittedClassifier, goal: Goal, crafted: Crafted) -> None:
+    """Raise `ModelError` when all gradients vanish, unless because every image meets the goal as it is."""
+    count = len(crafted.vanished)
+    if count == 0 or not bool(crafted.vanished.all()):
+        return
+    margin = goal.margin(logits_of_all(fitted.classifier, crafted.images))
+    if bool(reached(margin, getattr(order.config, "confidence", 0.0)).all()):
+        return
+    raise ModelError(
+        f"gradients vanish: the loss gradient is exactly zero for all {count} images at every step, so this attack "
+        "cannot say whether the model is robust. Take one without gradients: --attack square"
+    )
 
 
 def _join(first: Crafted, second: Crafted) -> Crafted:

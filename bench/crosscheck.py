@@ -17,6 +17,7 @@ from attacks.backends.registry import BACKENDS, NATIVE
 from attacks.contract import craft
 from attacks.draws import Draws
 from attacks.errors import AttackError, RequestError
+from attacks.registry import ATTACKS
 from bench.crafting import Order, Victims
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier
@@ -91,9 +92,12 @@ def crosscheck(cell: Cell, backends: Sequence[str], workspace: Workspace) -> lis
     spec = cell.spec
     if spec.detector is not None:
         raise RequestError(f"crosscheck compares attacks on a classifier; '{spec.defense}' is a detector")
+    chosen = [BACKENDS.get(name) for name in backends]
+    for backend in chosen:  # before anything is trained
+        backend.attack(spec.attack, ATTACKS.get(spec.attack).attack)
     studio = open_studio(spec, cell.dataset, workspace, cell.user_model)
     clean = studio.clean("test", _right_images(studio))
-    return [_contender(BACKENDS.get(name), spec, studio, clean) for name in backends]
+    return [_contender(backend, spec, studio, clean) for backend in chosen]
 
 
 def default_backends(attack: str) -> list[str]:
@@ -119,21 +123,22 @@ def _contender(backend: BackendEntry, spec: RunSpec, studio: Studio, clean: Exhi
     )
     victims = Victims(images=clean.images, sample_ids=clean.sample_ids, goal=studio.goal(clean, spec.target))
     start = time.perf_counter()
-    images, passes = _attack(order, studio.fitted, victims, studio.workspace.batch_size)
-    seconds = time.perf_counter() - start
-    exhibit = Exhibit(
-        role="test",
-        kind="adversarial",
-        sample_ids=clean.sample_ids,
-        labels=clean.labels,
-        images=images,
-        clean=clean.images,
-        goal=victims.goal,
-        config=spec.attack_config,
-    )
     try:
+        images, passes = _attack(order, studio.fitted, victims, studio.workspace.batch_size)
+        seconds = time.perf_counter() - start
+        exhibit = Exhibit(
+            role="test",
+            kind="adversarial",
+            sample_ids=clean.sample_ids,
+            labels=clean.labels,
+            images=images,
+            clean=clean.images,
+            goal=victims.goal,
+            config=spec.attack_config,
+        )
         outcomes = judge(studio.fitted.classifier, None, exhibit)
     except AttackError as error:
+        seconds = time.perf_counter() - start
         return Contender(backend=backend.name, version=backend.version, error=str(error), seconds=seconds)
     reached = outcomes[outcomes["reached"]]
     some = len(reached) > 0

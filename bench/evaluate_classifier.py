@@ -26,7 +26,9 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
         outcomes=outcomes,
         metrics=classification_metrics(outcomes) | attack_metrics(outcomes[right]),
         detector={},
-        notes=attack_notes(outcomes[right]) + vanishing_note(crafted) + _strictness_note(spec, outcomes[right]),
+        notes=attack_notes(outcomes[right])
+        + vanishing_note(crafted, outcomes)
+        + _strictness_note(spec, outcomes[right]),
         trace=crafted.trace,
         exhibits=[clean, adversarial],
     )

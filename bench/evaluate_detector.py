@@ -55,7 +55,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         metrics=detection_metrics(outcomes) | attack_metrics(outcomes),
         detector=_description(detector, decision, noise),
         notes=attack_notes(outcomes)
-        + vanishing_note(crafted)
+        + vanishing_note(crafted, outcomes)
         + _floor_note(spec, outcomes)
         + _direction_note(decision)
         + _noise_notes(noise),

@@ -1,6 +1,7 @@
 """What `bench crosscheck` prints: one line an implementation, then native against each peer, image by image."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich import box
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from tabulate import tabulate
 
+from attacks.backends.registry import BACKENDS
 from bench.crosscheck import Comparison, Contender, compare
 from bench.files import write_atomically, write_text
 from bench.metrics_table import percent
@@ -42,7 +44,7 @@ def show_crosscheck(spec: RunSpec, contenders: Sequence[Contender], out: Path | 
     console.print(table)
     lines = [line for comparison in comparisons for line in _lines(comparison)]
     if not peers:
-        lines.append("no other implementation is installed: pip install 'erbench[backends]'")
+        lines.append(_nothing_else(spec.attack))
     for line in lines:
         console.print(line, soft_wrap=True)
     if out is not None:
@@ -53,11 +55,15 @@ def show_crosscheck(spec: RunSpec, contenders: Sequence[Contender], out: Path | 
     return 1 if native.outcomes is None or any(comparison.beaten for comparison in comparisons) else 0
 
 
+def _nothing_else(attack: str) -> str:
+    if any(attack in entry.attacks for entry in BACKENDS):
+        return f"no other implementation of {attack} was asked for or is installed: pip install 'erbench[backends]'"
+    return f"no backend but native has {attack}"
+
+
 def _title(spec: RunSpec) -> str:
     options = ", ".join(
-        f"{name.replace('_', ' ')} {value}"
-        for name, value in {name: getattr(spec.attack_config, name) for name in spec.attack_config.__slots__}.items()
-        if value is not None
+        f"{name.replace('_', ' ')} {value}" for name, value in asdict(spec.attack_config).items() if value is not None
     )
     return (
         f"{spec.attack} on {spec.defense} ({spec.dataset}, recipe {spec.recipe}), {spec.n_test} test images that it "

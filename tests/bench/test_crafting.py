@@ -1,0 +1,265 @@
+"""Adversarial images in chunks and batches: what comes out does not depend on how many pass the model together.
+
+Expected images are those that the attack gives when all are crafted in one batch that fits in memory.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from class_means import FLAT_FOR_BRIGHT, InFloat64, bring, digits, fitted, network, victims
+from torch import Tensor, nn
+
+from attacks.backends import contract
+from attacks.contract import CraftedBatch, craft
+from attacks.cw import CwConfig
+from attacks.draws import Draws
+from attacks.errors import ModelError
+from attacks.fgsm import FgsmConfig
+from attacks.pgd import PgdConfig
+from attacks.square import SquareConfig
+from bench import crafting
+from bench.api import run
+from bench.crafting import Crafted, Order, craft_all
+from bench.record import load_outcomes
+from bench.workspace import Workspace
+
+COUNT = 110  # two chunks of 50 and a rest
+PGD = Order(attack="pgd", config=PgdConfig(epsilon=0.1, step_size=0.03, steps=4, restarts=2, until="success"))
+CW = Order(attack="cw", config=CwConfig(steps=8, search_steps=2, initial_c=10, confidence=1))
+SQUARE = Order(attack="square", config=SquareConfig(epsilon=0.2, queries=15))
+FGSM = Order(attack="fgsm", config=FgsmConfig(epsilon=0.1))
+
+
+def crafted_by(order: Order, folder: Path, model: nn.Module | None = None, **place: Any) -> Crafted:
+    workspace = Workspace(results_dir=folder, **place)
+    return craft_all(order, fitted(model or InFloat64()), victims(COUNT), workspace)
+
+
+def in_one_batch(order: Order, *, traced: bool = False) -> CraftedBatch:
+    everyone = victims(COUNT)
+    draws = Draws(seed=order.seed, sample_ids=everyone.sample_ids)
+    return craft(order.entry, InFloat64(), everyone.images, everyone.goal, order.config, draws, traced=traced)
+
+
+class Calls:
+    """`craft`, and which images each call of it was given."""
+
+    def __init__(self) -> None:
+        self.ids: list[list[int]] = []
+
+    def __call__(self, *arguments: Any, **more: Any) -> CraftedBatch:
+        self.ids.append(arguments[5].sample_ids.tolist())
+        return craft(*arguments, **more)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    recorder = Calls()
+    monkeypatch.setattr(crafting, "craft", recorder)
+    return recorder
+
+
+@pytest.mark.parametrize("order", [PGD, CW, SQUARE], ids=lambda order: order.attack)
+def test_images_and_traces_do_not_depend_on_the_batch_size(tmp_path: Path, order: Order) -> None:
+    expected = in_one_batch(order, traced=True)
+    assert expected.success.sum() > COUNT / 4
+    assert expected.trace is not None
+    for size in (1, 7, 50, 128):
+        crafted = crafted_by(order, tmp_path / str(size), batch_size=size, traced=True)
+        assert torch.allclose(crafted.images, expected.images, rtol=0, atol=1e-6)
+        assert crafted.trace is not None
+        for name in ("margin", "loss"):
+            ours, theirs = getattr(crafted.trace, name), getattr(expected.trace, name)
+            assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("chunk", [5, 40, 200])
+def test_images_do_not_depend_on_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(crafting, "CHUNK", chunk)
+    crafted = crafted_by(PGD, tmp_path, batch_size=100)
+    assert torch.allclose(crafted.images, in_one_batch(PGD).images, rtol=0, atol=1e-6)
+    assert len(list((tmp_path / "store" / "crafted").glob("*.json"))) == -(-COUNT // chunk)
+
+
+def test_as_many_pass_together_as_the_batch_holds(tmp_path: Path, calls: Calls) -> None:
+    for size in (1, 40, 50, 149, 150):
+        calls.ids.clear()
+        crafted_by(FGSM, tmp_path / str(size), batch_size=size)
+        together = {1: [1] * COUNT, 40: [40, 10, 40, 10, 10], 50: [50, 50, 10], 149: [100, 10], 150: [110]}
+        assert [len(ids) for ids in calls.ids] == together[size]
+        assert [image for ids in calls.ids for image in ids] == list(range(COUNT))
+
+
+class Cramped(InFloat64):
+    """It has room for `room` images, or for none in the backward pass of more when `backward`."""
+
+    def __init__(self, room: int, error: BaseException, *, backward: bool = False) -> None:
+        super().__init__()
+        self.room, self.error, self.backward = room, error, backward
+        self.held: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if len(images) > self.room and (images.requires_grad or not self.backward):
+            raise self.error
+        self.held.append(len(images))
+        return super().forward(images)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        MemoryError(),
+    ],
+    ids=["CUDA", "CPU", "Python"],
+)
+def test_a_batch_that_does_not_fit_is_halved_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: BaseException, backward: bool
+) -> None:
+    model = Cramped(8, error, backward=backward)
+    with caplog.at_level(logging.WARNING, "erbench"):
+        crafted = crafted_by(PGD, tmp_path, model, batch_size=100)
+    sizes = [(100, 50), (50, 25), (25, 12), (12, 6)]
+    expected = [
+        f"{size} images do not fit in memory under pgd; going on with {half}" for size, half in sizes
+    ]  # and the batches after the first stay at 6
+    assert [record.getMessage() for record in caplog.records] == expected
+    assert torch.allclose(crafted.images, in_one_batch(PGD).images, rtol=0, atol=1e-6)
+    assert max(model.held[-50:]) == 6
+
+
+def test_one_image_at_a_time_still_works_and_less_is_an_error(tmp_path: Path) -> None:
+    error = torch.OutOfMemoryError("no room")
+    crafted = crafted_by(FGSM, tmp_path / "one", Cramped(1, error))
+    assert torch.allclose(crafted.images, in_one_batch(FGSM).images, rtol=0, atol=1e-6)
+    with pytest.raises(ModelError, match="not even one image fits in memory under fgsm: no room"):
+        crafted_by(FGSM, tmp_path / "none", Cramped(0, error))
+
+
+def test_other_errors_are_not_tried_again(tmp_path: Path, calls: Calls) -> None:
+    error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError) as caught:
+        crafted_by(FGSM, tmp_path, Cramped(8, error))
+    assert caught.value is error
+    assert len(calls.ids) == 1
+
+
+def test_only_what_the_store_lacks_is_crafted(tmp_path: Path, calls: Calls) -> None:
+    first = crafted_by(PGD, tmp_path, batch_size=50)
+    assert len(calls.ids) == 3
+    (middle,) = [
+        path
+        for path in (tmp_path / "store" / "crafted").glob("*.json")
+        if '"sample_ids": [\n   50,' in path.read_text()
+    ]
+    middle.unlink()
+    calls.ids.clear()
+    again = crafted_by(PGD, tmp_path, batch_size=50)
+    assert calls.ids == [list(range(50, 100))]
+    assert torch.equal(again.images, first.images)
+
+
+def test_what_lacks_a_trace_is_crafted_again_when_one_is_asked_for(tmp_path: Path, calls: Calls) -> None:
+    plain = crafted_by(PGD, tmp_path)
+    assert plain.trace is None
+    traced = crafted_by(PGD, tmp_path, traced=True)
+    assert traced.trace is not None
+    assert torch.equal(traced.images, plain.images)
+    calls.ids.clear()
+    again = crafted_by(PGD, tmp_path, traced=True)
+    assert again.trace is not None
+    assert torch.equal(again.trace.margin.nan_to_num(9), traced.trace.margin.nan_to_num(9))
+    assert torch.equal(crafted_by(PGD, tmp_path).images, plain.images)
+    assert calls.ids == []
+
+
+def test_nothing_to_attack_is_nothing_to_complain_of(tmp_path: Path) -> None:
+    crafted = craft_all(PGD, fitted(network()), victims(0), Workspace(results_dir=tmp_path))
+    assert (crafted.images.shape, crafted.vanished.shape) == ((0, 1, 28, 28), (0,))
+
+
+# ---- gradients that vanish
+
+
+class Quantized(InFloat64):
+    """Pixels are rounded first, so that nothing has a slope."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward((16 * images).round() / 16)
+
+
+@pytest.mark.parametrize("order", [FGSM, PGD, CW], ids=lambda order: order.attack)
+def test_vanishing_gradients_are_an_error_and_never_robustness(tmp_path: Path, order: Order) -> None:
+    for _ in range(2):  # crafted, and then from the store; that some images are misclassified changes nothing
+        with pytest.raises(ModelError, match=rf"gradients vanish: .* all {COUNT} images .* --attack square"):
+            crafted_by(order, tmp_path, Quantized())
+    crafted_by(SQUARE, tmp_path, Quantized())  # asks for no gradient
+
+
+def test_an_image_that_meets_the_goal_as_it_is_needs_no_gradient(tmp_path: Path) -> None:
+    everyone = victims(COUNT)
+    wrong = (network()(everyone.images).argmax(dim=1) != everyone.goal.classes).nonzero().flatten()
+    order = replace(CW, config=CwConfig(steps=3, search_steps=1))  # C&W's hinge has no slope there
+    crafted = craft_all(order, fitted(network()), everyone.select(wrong), Workspace(results_dir=tmp_path / "store"))
+    assert crafted.vanished.all()
+    options: dict[str, Any] = {"attack": "cw", "steps": 3, "search_steps": 1, "n_test": 100}
+    _, model, _, weights = bring(tmp_path)
+    (record,) = run(model=model, weights=weights, results_dir=tmp_path, **options)
+    assert record.rate("accuracy_on_attacked").successes < 100
+    assert not [note for note in record.notes if "gradient" in note]
+
+
+def test_a_record_says_how_many_gradients_vanished(tmp_path: Path) -> None:
+    _, model, _, weights = bring(tmp_path, FLAT_FOR_BRIGHT)
+    (record,) = run(model=model, weights=weights, attack="fgsm", n_test=100, results_dir=tmp_path)
+    outcomes = load_outcomes(tmp_path / "runs" / record.run_id)
+    clean = outcomes[outcomes["kind"] == "clean"]
+    images = digits().test.images(torch.tensor(clean["sample_id"].to_numpy()))
+    bright = images.mean(dim=(1, 2, 3)).numpy() > 0.36
+    count = int((bright & clean["correct"].to_numpy()).sum())  # a wrong image's cross-entropy has a slope
+    assert 0 < count < 50
+    (note,) = [note for note in record.notes if "gradient" in note]
+    assert f"exactly zero at every step for {count} of 100 images; that they withstand says nothing" in note
+
+
+# ---- what names crafted images
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "store" / "crafted").glob("*.json")}
+
+
+def keys(tmp_path: Path, order: Order, number: int) -> set[str]:
+    crafted_by(order, tmp_path / str(number), network())
+    return names(tmp_path / str(number))
+
+
+def test_orders_that_differ_never_share_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("torchattacks", "foolbox"):
+        pytest.importorskip(package)
+    orders = [
+        FGSM,
+        replace(FGSM, backend="torchattacks"),
+        replace(FGSM, backend="foolbox"),
+        replace(FGSM, precision="bfloat16"),
+        replace(FGSM, config=FgsmConfig(epsilon=0.2)),
+        replace(FGSM, seed=1),
+    ]
+    found = [keys(tmp_path, order, number) for number, order in enumerate(orders)]
+    assert all(len(part) == 3 for part in found)
+    assert len(set.union(*found)) == 3 * len(orders)
+    assert keys(tmp_path, FGSM, 100) == found[0]
+
+    installed = contract.version
+    change: Callable[[str], str] = lambda package: installed(package) + ".post1"  # noqa: E731
+    monkeypatch.setattr(contract, "version", change)
+    assert keys(tmp_path, FGSM, 101) == found[0]  # ours alone
+    assert not keys(tmp_path, orders[1], 102) & found[1]
+    assert not keys(tmp_path, orders[2], 103) & found[2]
