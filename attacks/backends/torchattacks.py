@@ -60,7 +60,7 @@ def _run(attack: Any, probe: Probe, images: Tensor) -> Tensor:
 
 TORCHATTACKS = BackendEntry(
     name="torchattacks",
-    summary="torchattacks' implementations",
+    summary="torchattacks' fgsm, pgd and cw: pip install 'erbench[backends]'",
     source="Kim 2020, arXiv:2010.01950",
     package="torchattacks",
     attacks={"fgsm": _fgsm, "pgd": _pgd, "cw": _cw},

@@ -33,7 +33,7 @@ def show_crosscheck(spec: RunSpec, contenders: Sequence[Contender], out: Path | 
     native, *peers = contenders
     minimizes_l2 = not hasattr(spec.attack_config, "epsilon")
     comparisons = [compare(native, peer, minimizes_l2=minimizes_l2, attack=spec.attack) for peer in peers]
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     head, *rows = zip(HEADERS, *map(_row, contenders), strict=True)  # one column an implementation
     console.print(_title(spec), soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -4,24 +4,28 @@ from typing import Annotated
 
 import typer
 
-KINDS = ("defenses", "attacks", "datasets")
+KINDS = ("defenses", "attacks", "datasets", "backends")
 
 
 def list_command(
-    kind: Annotated[str | None, typer.Argument(help="defenses, attacks or datasets; all of them when left out")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="defenses, attacks, datasets or backends; all when left out")
+    ] = None,
 ) -> None:
     """Show what is registered: name, one line, source."""
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
+    from attacks.backends.registry import BACKENDS
     from attacks.errors import RequestError
     from attacks.registration import unknown_name
     from attacks.registry import ATTACKS
     from bench.datasets.registry import DATASETS
     from defenses.registry import DEFENSES
 
-    registries = dict(zip(KINDS, (DEFENSES, ATTACKS, DATASETS), strict=True))
+    registries = dict(zip(KINDS, (DEFENSES, ATTACKS, DATASETS, BACKENDS), strict=True))
     if kind is not None and kind not in registries:
         raise RequestError(unknown_name("list", kind, list(KINDS)))
     console = Console(highlight=False)
@@ -31,5 +35,5 @@ def list_command(
         table.add_column("what it is")
         table.add_column("source", style="dim")
         for entry in registries[title]:  # type: ignore[attr-defined]  # entries of three kinds
-            table.add_row(entry.name, entry.summary, entry.source)
+            table.add_row(entry.name, escape(entry.summary), escape(entry.source))
         console.print(table)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench.differences import name_apart
@@ -30,7 +31,9 @@ def show_grid(records: Iterable[Record], total: int, results_dir: Path, *, quiet
         _print_notes(console, done, results_dir)
     for record in failed:
         first_line = record.message.strip().splitlines()[-1] if record.message else record.status
-        console.print(f"[bold]{record.label}[/bold]: no numbers ({record.status}): {first_line}", soft_wrap=True)
+        console.print(
+            f"[bold]{escape(record.label)}[/bold]: no numbers ({record.status}): {escape(first_line)}", soft_wrap=True
+        )
     return 1 if failed else 0
 
 
@@ -65,7 +68,7 @@ def _print_notes(console: Console, records: Sequence[Record], results_dir: Path)
     names = _names(records)
     for record in records:
         for note in [*record.notes, *_embedding_note(record)]:
-            console.print(f"note ({names[record.run_id]}): {note}", style="dim", soft_wrap=True)
+            console.print(f"note ({escape(names[record.run_id])}): {escape(note)}", style="dim", soft_wrap=True)
     for record in records:
         console.print(f"{results_dir / 'runs' / record.run_id}", soft_wrap=True)
 

@@ -22,7 +22,7 @@ from defenses.detectors.class_density import ClassDensity, choose_bandwidth, req
 from defenses.training.contract import ImageSource
 
 GRID = tuple(float(bandwidth) for bandwidth in np.geomspace(0.1, 10, 21))
-BATCH = 500  # images that pass the network at once
+BATCH = 100  # images that pass the network at once
 
 Represent = Callable[[Classifier, Tensor], Tensor]
 
@@ -63,7 +63,7 @@ def represent_all(represent: Represent, classifier: Classifier, images: Tensor) 
     """Apply `represent` batch by batch without gradients: (n, c, h, w) -> (n, d) float64."""
     with torch.inference_mode():
         parts = [represent(classifier, batch).to(torch.float64) for batch in images.split(BATCH)]
-    return torch.cat(parts).clone()  # a copy outside inference mode
+    return torch.cat(parts)  # joined outside of inference mode, it is a tensor like any other
 
 
 def _check(labels: Tensor, _config: DensityConfig) -> None:

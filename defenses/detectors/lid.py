@@ -10,8 +10,7 @@ Source: Ma et al. 2018, arXiv:1801.02613, section 4 and Algorithm 1. Four depart
 - too few references for k are refused; the published code lowers k silently.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,11 +19,12 @@ from torch import Generator, Tensor, nn
 from attacks.checks import require_positive
 from attacks.errors import RequestError
 from defenses.contract import Classifier, DetectorEntry, device_of
+from defenses.detectors.distances import Points
 from defenses.training.contract import ImageSource
 
 SMALLEST_DISTANCE = 1e-12
 LARGEST_LID = 1e4  # what neighbors at one distance get instead of infinity
-BATCH = 100  # queries whose activations are held at once
+BATCH = 100  # queries that pass the network at once
 COPIES = (nn.Dropout, nn.Flatten, nn.Identity)  # in eval mode their outputs repeat their inputs
 
 
@@ -80,59 +80,51 @@ class LidDetector:
     def scores(self, classifier: Classifier, images: Tensor, predictions: Tensor) -> Tensor:
         """Images (n, c, h, w) -> (n, layers) float64 on the CPU; predictions are not used."""
         del predictions
-        reference_layers = layer_outputs(classifier, self._references)
-        rows = []
-        for batch in images.split(BATCH):
-            is_self = self_matches(batch.flatten(1), self._references.flatten(1))
-            columns = []
-            for queries, references in zip(layer_outputs(classifier, batch), reference_layers, strict=True):
-                distances = euclidean(queries, references)
-                distances = distances.masked_fill(is_self, torch.inf)
-                columns.append(local_intrinsic_dimension(distances, self._config.neighbors))
-            rows.append(torch.stack(columns, dim=1))
+        layers: list[Points] = []
+        show_layers(classifier, self._references, lambda output: layers.append(Points(output)))
+        rows = [self._estimates(classifier, batch, layers) for batch in images.split(BATCH)]
         return torch.cat(rows).cpu()
+
+    def _estimates(self, classifier: Classifier, batch: Tensor, layers: list[Points]) -> Tensor:
+        """Images (n, c, h, w) and the references' layers -> (n, layers) float64."""
+        distances: list[Tensor] = []  # (n, m) a layer
+        show_layers(classifier, batch, lambda output: distances.append(layers[len(distances)].distances(output)))
+        others = torch.stack(distances).masked_fill(self_matches(distances[0]), torch.inf)  # (layers, n, m)
+        return local_intrinsic_dimension(others.flatten(0, 1), self._config.neighbors).view(len(layers), -1).T
 
     def tensors(self) -> dict[str, Tensor]:
         """References (m, c, h, w) float32; layers () int64."""
         return {"references": self._references, "layers": torch.tensor(len(self.score_names))}
 
 
-def self_matches(queries: Tensor, references: Tensor) -> Tensor:
-    """Where a query is itself a reference: (n, d), (m, d) -> (n, m) bool, at most one a query.
+def self_matches(distances: Tensor) -> Tensor:
+    """Where a query is itself a reference: distances of the images (n, m) -> (n, m) bool, at most one a query.
 
     Further copies of the same image stay among the neighbors: they are neighbors.
     """
-    equal = euclidean(queries, references) == 0
+    equal = distances == 0
     return equal & (equal.cumsum(dim=1) == 1)
 
 
-def euclidean(queries: Tensor, references: Tensor) -> Tensor:
-    """Distances (n, d), (m, d) -> (n, m) float32, by subtraction: near ones keep their digits."""
-    return torch.cdist(queries, references, compute_mode="donot_use_mm_for_euclid_dist")
+def show_layers(classifier: Classifier, images: Tensor, show: Callable[[Tensor], None]) -> None:
+    """Show the input and the output of every layer of encoder and head, in the order of their computation.
 
-
-def layer_outputs(classifier: Classifier, images: Tensor) -> list[Tensor]:
-    """The input and the output of every layer of encoder and head, each flattened to (n, d) float32."""
-    outputs = [images.flatten(1)]
-    with torch.inference_mode(), _recording(classifier, outputs):
-        classifier(images)
-    return outputs
-
-
-@contextmanager
-def _recording(classifier: Classifier, outputs: list[Tensor]) -> Iterator[None]:
-    def record(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        outputs.append(output.flatten(1).clone())
-
+    Args:
+        classifier: in eval mode.
+        images: (n, c, h, w) float32.
+        show: given each, flattened to (n, d) float32, before the next layer runs; that may overwrite it.
+    """
     leaves = [
         module
         for part in (classifier.encoder, classifier.head)
         for module in part.modules()
         if not list(module.children()) and not isinstance(module, COPIES)
     ]
-    handles = [module.register_forward_hook(record) for module in leaves]
+    handles = [leaf.register_forward_hook(lambda _leaf, _inputs, output: show(output.flatten(1))) for leaf in leaves]
     try:
-        yield
+        with torch.inference_mode():
+            show(images.flatten(1))
+            classifier(images)
     finally:
         for handle in handles:
             handle.remove()
@@ -149,7 +141,9 @@ def _fit(classifier: Classifier, data: ImageSource, config: LidConfig, seed: int
     _check(data.labels, config)
     order = torch.randperm(len(data), generator=Generator().manual_seed(seed))[: config.minibatch]
     references = data.images(order.to(device_of(classifier)))
-    return LidDetector(references, config, layers=len(layer_outputs(classifier, references[:1])))
+    widths: list[int] = []
+    show_layers(classifier, references[:1], lambda output: widths.append(output.shape[1]))
+    return LidDetector(references, config, layers=len(widths))
 
 
 def _restore(tensors: dict[str, Tensor], config: LidConfig) -> LidDetector:

@@ -67,7 +67,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 @pytest.mark.parametrize("order", [PGD, CW, SQUARE], ids=lambda order: order.attack)
 def test_images_and_traces_do_not_depend_on_the_batch_size(tmp_path: Path, order: Order) -> None:
     expected = in_one_batch(order, traced=True)
-    assert expected.success.sum() > COUNT / 4
+    assert expected.success.sum() > 15  # more than the 11 that are misclassified as they are
     assert expected.trace is not None
     for size in (1, 7, 50, 128):
         crafted = crafted_by(order, tmp_path / str(size), batch_size=size, traced=True)
