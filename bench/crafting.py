@@ -200,7 +200,8 @@ def _attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced:
 
 
 def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "ALLOC_FAILED")  # of the CPU's allocator, of cuBLAS and cuDNN
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _joined(items: Sequence[Item], clean: Tensor) -> Crafted:

@@ -16,7 +16,7 @@ from attacks.backends.contract import BackendEntry
 from attacks.backends.registry import BACKENDS, NATIVE
 from attacks.contract import craft
 from attacks.draws import Draws
-from attacks.errors import AttackError, RequestError
+from attacks.errors import AttackError, ErbenchError, RequestError
 from attacks.registry import ATTACKS
 from bench.crafting import Order, Victims
 from bench.exhibits import Studio
@@ -137,9 +137,12 @@ def _contender(backend: BackendEntry, spec: RunSpec, studio: Studio, clean: Exhi
             config=spec.attack_config,
         )
         outcomes = judge(studio.fitted.classifier, None, exhibit)
-    except AttackError as error:
+    except Exception as error:
+        if backend is NATIVE and not isinstance(error, AttackError):
+            raise
         seconds = time.perf_counter() - start
-        return Contender(backend=backend.name, version=backend.version, error=str(error), seconds=seconds)
+        message = str(error) if isinstance(error, ErbenchError) else f"{type(error).__name__}: {error}"
+        return Contender(backend=backend.name, version=backend.version, error=message, seconds=seconds)
     reached = outcomes[outcomes["reached"]]
     some = len(reached) > 0
     return Contender(

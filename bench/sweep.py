@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attacks.errors import ErbenchError
+from attacks.errors import ErbenchError, RequestError
 from attacks.registry import ATTACKS
 from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
@@ -56,6 +56,8 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
         if request.model is not None:
             user_model = _load_model(request, datasets[key], workspace)
         spec = resolve(request, datasets[key], user_model)
+        if workspace.traced and spec.backend != "native":
+            raise RequestError(f"--trace looks into our own attacks; {spec.backend}'s steps cannot be seen")
         if spec.detector is not None:
             check_detector(spec.detector, spec.classifier, datasets[key])
         cells.append(Cell(spec=spec, dataset=datasets[key], user_model=user_model))

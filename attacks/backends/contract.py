@@ -87,8 +87,13 @@ class ProbedModule(nn.Module):
 def seeded(draws: Draws, round_: int, device: torch.device) -> Iterator[None]:
     """Seed PyTorch's global generators, which libraries draw from, by the batch's first image; put them back."""
     first = int(draws.sample_ids[0]) if len(draws.sample_ids) else 0
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(draws.seed * 1_000_003 + first * 1009 + round_)
+    seed = draws.seed * 1_000_003 + first * 1009 + round_
+    on_cuda = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        torch.default_generator.manual_seed(seed)
+        if on_cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 

@@ -1,7 +1,7 @@
 """Euclidean distances of many queries to a fixed set of points, by matrix products.
 
-Source: |q - p|^2 = |q|^2 + |p|^2 - 2 q.p: some 16 times as fast as torch.cdist subtracts on a CPU. It cancels where q is
-near p: float64 makes up for that, and the nearest pairs are subtracted after all.
+Source: |q - p|^2 = |q|^2 + |p|^2 - 2 q.p: some 16 times as fast as torch.cdist subtracts on a CPU. It cancels where q
+is near p: float64 makes up for that, and the nearest pairs are subtracted after all.
 """
 
 import torch
