@@ -16,6 +16,7 @@ from defenses.training.contract import (
     Report,
     TrainingConfig,
     accuracy_of,
+    lay_out,
     make_schedule,
     shuffled_batches,
 )
@@ -38,6 +39,7 @@ def train_by_cross_entropy(
     """
     generator = Generator().manual_seed(seed)
     device = device_of(network)
+    lay_out(network, device)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     schedule = make_schedule(optimizer, config)
     history = []

@@ -25,6 +25,7 @@ from defenses.training.contract import (
     Report,
     TrainingConfig,
     accuracy_of,
+    lay_out,
     make_schedule,
     shuffled_batches,
 )
@@ -83,6 +84,7 @@ def train_embedding_regularized(
     """
     generator = Generator().manual_seed(seed)
     device = device_of(network)
+    lay_out(network, device)
     regularizer = make_regularizer(
         config.regularizer,
         discriminator=build_discriminator(config.embedding_dim, seed=seed).to(device),
