@@ -15,7 +15,7 @@ from bench.spec import ClassifierSpec, DetectorSpec
 from bench.workspace import Workspace
 from defenses.contract import Classifier, ClassifierEntry, Detector, DetectorEntry
 from defenses.registry import DEFENSES
-from defenses.training.contract import EpochSummary, lay_out
+from defenses.training.contract import EpochSummary
 from defenses.training.verdict import require_convergence
 
 MOST_CHECKED = 2000  # training images that show whether training converged
@@ -84,8 +84,7 @@ def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace)
         store.save("classifiers", key, spec=identity, tensors=network.state_dict(), details=details)
     epochs = [EpochSummary(**epoch) for epoch in details["history"]]
     require_convergence(spec.name, epochs, details["accuracy"], classes, getattr(spec.config, "regularizer", ""))
-    lay_out(network, workspace.device)
-    network.eval().requires_grad_(False)
+    network.to(workspace.device).eval().requires_grad_(False)
     return FittedClassifier(classifier=network, key=key, history=details["history"])
 
 

@@ -16,8 +16,8 @@ from defenses.training.contract import (
     Report,
     TrainingConfig,
     accuracy_of,
-    lay_out,
     make_schedule,
+    quick_layout,
     shuffled_batches,
 )
 
@@ -39,27 +39,27 @@ def train_by_cross_entropy(
     """
     generator = Generator().manual_seed(seed)
     device = device_of(network)
-    lay_out(network, device)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     schedule = make_schedule(optimizer, config)
     history = []
-    for epoch in range(1, config.epochs + 1):
-        network.train()
-        meter = Meter()
-        for batch in shuffled_batches(len(data), config.batch_size, generator):
-            indices = batch.to(device)
-            images, labels = data.images(indices), data.labels[indices]
-            if config.adversarial is not None:
-                draws = epoch_draws(seed, epoch, batch)
-                images = adversarial_batch(network, images, labels, config.adversarial, draws)
-            logits = network(images)
-            loss = cross_entropy(logits, labels)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            meter.add(images=len(images), cross_entropy=loss, accuracy=accuracy_of(logits, labels))
-        schedule.step()
-        history.append(meter.summary(epoch, config.epochs))
-        report(history[-1])
+    with quick_layout(network):
+        for epoch in range(1, config.epochs + 1):
+            network.train()
+            meter = Meter()
+            for batch in shuffled_batches(len(data), config.batch_size, generator):
+                indices = batch.to(device)
+                images, labels = data.images(indices), data.labels[indices]
+                if config.adversarial is not None:
+                    draws = epoch_draws(seed, epoch, batch)
+                    images = adversarial_batch(network, images, labels, config.adversarial, draws)
+                logits = network(images)
+                loss = cross_entropy(logits, labels)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                meter.add(images=len(images), cross_entropy=loss, accuracy=accuracy_of(logits, labels))
+            schedule.step()
+            history.append(meter.summary(epoch, config.epochs))
+            report(history[-1])
     network.eval()
     return history

@@ -1,6 +1,7 @@
 """What every training loop takes and gives."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -89,13 +90,21 @@ def shuffled_batches(count: int, batch_size: int, generator: Generator) -> Itera
             yield batch
 
 
-def lay_out(network: nn.Module, device: torch.device) -> None:
-    """Move a network to a device, in place, in the layout that its convolutions are quickest in there.
+@contextmanager
+def quick_layout(network: nn.Module) -> Iterator[None]:
+    """Hold a network on a CPU channels-last for the block: MNIST's baseline trains in 0.8 of the time.
 
-    On a CPU that is channels-last: a training step of MNIST's baseline network takes 0.8 of the time, and the results
-    are equal to rounding.
+    Numbers are equal to rounding. Afterwards the layout is PyTorch's usual one, as when weights are read from a file,
+    so that a network gives the same logits the first time and later.
     """
-    network.to(device, memory_format=torch.channels_last if device.type == "cpu" else torch.preserve_format)
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    if on_cpu:
+        network.to(memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        if on_cpu:
+            network.to(memory_format=torch.contiguous_format)
 
 
 def make_schedule(optimizer: Optimizer, config: TrainingConfig) -> LRScheduler:

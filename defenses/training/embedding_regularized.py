@@ -25,8 +25,8 @@ from defenses.training.contract import (
     Report,
     TrainingConfig,
     accuracy_of,
-    lay_out,
     make_schedule,
+    quick_layout,
     shuffled_batches,
 )
 from defenses.training.regularizers import REGULARIZERS, Regularizer, check_kl_prior, make_regularizer
@@ -84,7 +84,6 @@ def train_embedding_regularized(
     """
     generator = Generator().manual_seed(seed)
     device = device_of(network)
-    lay_out(network, device)
     regularizer = make_regularizer(
         config.regularizer,
         discriminator=build_discriminator(config.embedding_dim, seed=seed).to(device),
@@ -101,21 +100,22 @@ def train_embedding_regularized(
     )
     schedule = make_schedule(optimizer, config)
     history = []
-    for epoch in range(1, config.epochs + 1):
-        network.train()
-        meter = Meter()
-        for batch in shuffled_batches(len(data), config.batch_size, generator):
-            indices = batch.to(device)
-            images, labels = data.images(indices), data.labels[indices]
-            if config.adversarial is not None:  # both halves go through all three steps
-                draws = epoch_draws(seed, epoch, batch)
-                crafted = adversarial_batch(network, images, labels, config.adversarial, draws)
-                images, labels = torch.cat([images, crafted]), labels.repeat(2)
-            values = _step(network, regularizer, optimizer, images, labels, config)
-            meter.add(images=len(images), **values)
-        schedule.step()
-        history.append(meter.summary(epoch, config.epochs))
-        report(history[-1])
+    with quick_layout(network):
+        for epoch in range(1, config.epochs + 1):
+            network.train()
+            meter = Meter()
+            for batch in shuffled_batches(len(data), config.batch_size, generator):
+                indices = batch.to(device)
+                images, labels = data.images(indices), data.labels[indices]
+                if config.adversarial is not None:  # both halves go through all three steps
+                    draws = epoch_draws(seed, epoch, batch)
+                    crafted = adversarial_batch(network, images, labels, config.adversarial, draws)
+                    images, labels = torch.cat([images, crafted]), labels.repeat(2)
+                values = _step(network, regularizer, optimizer, images, labels, config)
+                meter.add(images=len(images), **values)
+            schedule.step()
+            history.append(meter.summary(epoch, config.epochs))
+            report(history[-1])
     network.eval()
     return history
 
