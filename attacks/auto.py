@@ -63,6 +63,7 @@ def auto(probe: Probe, images: Tensor, config: AutoConfig, draws: Draws) -> Tens
         margin = part.margin(crafted, torch.arange(len(rows), device=rows.device), step=part.steps)
         worst.keep(rows, crafted, margin)
         broken = part.is_broken(crafted, torch.arange(len(rows), device=rows.device), margin)
+        worst.settle(rows[broken], crafted[broken])
         probe.take_in(part, rows)
         rows = rows[~broken]
     return worst.images
@@ -90,4 +91,5 @@ AUTO = AttackEntry(
     config=AutoConfig,
     attack=auto,
     needs_logits=True,
+    follows_gradients=False,  # Square, one of its members, follows none
 )

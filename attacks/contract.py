@@ -110,7 +110,8 @@ def craft(
     check_model(logits_of, logits, needs_logits=entry.needs_logits)
     check_classes(goal.classes, len(images), logits.shape[1])
     probe = Probe(logits_of, goal, draws.sample_ids, precision=precision, traced=traced)
-    crafted = entry.attack(probe, images, config, draws).detach()
+    with running_in("tf32" if precision == "tf32" else "float32", images.device):  # also what a backend does by itself
+        crafted = entry.attack(probe, images, config, draws).detach()
     if crafted.shape != images.shape or not bool(torch.isfinite(crafted).all()):
         raise AttackError(f"the attack {entry.name} gave back images of another shape or with NaN; this is a bug in it")
     with torch.no_grad(), running_in("float32", images.device):

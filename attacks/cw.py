@@ -107,7 +107,7 @@ def _minimize(
         first_step: number of the first step, for the probe.
 
     Returns:
-        (n,) bool: the confidence was reached with this c, at whatever distance.
+        (n,) bool: the confidence was reached with this c, at whatever distance, after the first steps.
     """
     rows = torch.arange(len(images), device=images.device)  # (m,) images still worked on
     succeeded = torch.zeros_like(c, dtype=torch.bool)
@@ -120,13 +120,14 @@ def _minimize(
     for step in range(1, config.steps + 1):
         if len(rows) == 0:
             break
+        settled = step > min(PATIENCE, config.steps - 1)  # before, a success may be owed to where w started
         tanh = torch.tanh(w)
         crafted = (tanh + 1) / 2
         look = probe.gradient(crafted, rows, hinge, step=first_step + step - 1)
         change = crafted - clean
         l2 = vector_norm(change.flatten(1), dim=1)  # (m,)
         success = probe.has_reached(crafted, rows, look.margin, config.confidence, l2 < best.l2[rows])
-        succeeded[rows] |= success
+        succeeded[rows] |= success & settled
         best.keep(rows, crafted, l2, success)
         least = torch.minimum(least, l2.square() - weight.flatten() * look.loss)
 

@@ -34,5 +34,5 @@ def steps_onto(points: Tensor, normals: Tensor, gaps: Tensor) -> Tensor:
     closed = by_walls + moving * kinks  # at a length of kinks
     beyond = (closed < to_close).sum(dim=1, keepdim=True).clamp(max=closed.shape[1] - 1)  # (m, 1) first kink not below
     slope = moving.gather(1, beyond).clamp(min=torch.finfo(torch.float64).tiny)  # a zero normal closes nothing
-    length = ((to_close - by_walls.gather(1, beyond)) / slope).float()
+    length = ((to_close - by_walls.gather(1, beyond)) / slope).float().clamp(min=0)
     return direction * torch.minimum(length, room)

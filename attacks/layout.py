@@ -10,7 +10,8 @@ from attacks.goal import Logits
 def quick_layout(logits_of: Logits, device: torch.device) -> Logits:
     """The same model with its convolutions' weights held channels-last, on a CPU; elsewhere the model itself.
 
-    A forward and backward pass of MNIST's baseline network takes 0.8 of the time; logits are equal to rounding.
+    A forward and backward pass of MNIST's baseline network takes 0.8 of the time with 100 images, 0.6 with 400, whose
+    activations leave the caches otherwise; logits are equal to rounding.
 
     Args:
         logits_of: a module, whose parameters stay as they are, or any other function, which is given back.
@@ -23,7 +24,7 @@ def quick_layout(logits_of: Logits, device: torch.device) -> Logits:
         return logits_of
     module = logits_of
     weights = {
-        name: weight.detach().contiguous(memory_format=torch.channels_last)
+        name: weight.detach().clone(memory_format=torch.channels_last)  # also of one channel, which contiguous() leaves
         for name, weight in module.named_parameters()
         if weight.ndim == 4
     }

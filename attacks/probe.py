@@ -16,7 +16,7 @@ from attacks.layout import quick_layout
 from attacks.losses import cross_entropy_loss
 from attacks.precision import running_in
 
-AT_ONCE = 100  # images that pass the model together on a CPU: more leave its caches and take up to twice as long each
+ROUNDING = 1e-4  # of an image's largest logit: what sums in another order may change
 SURE = 1e-3  # logit units
 LOW_PRECISION_ERROR = 0.25  # logit units; margins seen in low precision may be wrong by that much
 MOST_NAMED = 10  # images that an error names
@@ -76,6 +76,7 @@ class Probe:
         self.passes = 0  # images that went through the model, forward
         self.steps = 0  # one more than the last step looked at
         self._logits_of = logits_of
+        self._largest = torch.zeros_like(goal.classes, dtype=torch.float32)  # logit of each image, in the latest look
         self._quick = quick_layout(logits_of, goal.classes.device)
         self._sample_ids = sample_ids
         self._precision = precision
@@ -96,6 +97,7 @@ class Probe:
     def take_in(self, part: "Probe", rows: Tensor) -> None:
         """Add what a selected probe saw of the images at `rows`, as steps after all steps so far."""
         self.passes += part.passes
+        self._largest[rows] = part._largest
         self._asked[rows] |= part._asked
         self._answered[rows] |= part._answered
         if self._looks is not None:
@@ -174,7 +176,7 @@ class Probe:
             rows: (m,) int64.
             margin: (m,) float32, as seen in the probe's precision.
         """
-        broken = margin > SURE
+        broken = margin > (ROUNDING * self._largest[rows]).clamp(min=SURE)
         return self._confirmed(images, rows, broken, SURE)
 
     def has_reached(
@@ -223,10 +225,8 @@ class Probe:
 
     def _forward(self, images: Tensor, precision: str) -> Tensor:
         self.passes += len(images)
-        at_once = len(images) if images.device.type == "cuda" else AT_ONCE
         with running_in(precision, images.device):
-            logits = [self._quick(part) for part in images.split(max(1, at_once))]
-        return torch.cat(logits).float()
+            return self._quick(images).float()
 
     def _require_finite(self, values: Tensor, rows: Tensor, step: int, what: str) -> None:
         finite = torch.isfinite(values)
@@ -235,12 +235,13 @@ class Probe:
         images = self._sample_ids[rows[~finite].cpu()].tolist()
         named = ", ".join(str(image) for image in images[:MOST_NAMED])
         more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
-        raise ModelError(f"the model gives NaN or infinite {what} at step {step} for test images {named}{more}")
+        raise ModelError(f"the model gives NaN or infinite {what} at step {step} for images {named}{more}")
 
     def _note(
         self, step: int, rows: Tensor, logits: Tensor, loss: Tensor | None = None, margin: Tensor | None = None
     ) -> None:
         self.steps = max(self.steps, step + 1)
+        self._largest[rows] = logits.abs().amax(dim=1)
         if self._looks is None:
             return
         goal = self.goal.select(rows)

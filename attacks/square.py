@@ -33,7 +33,7 @@ class SquareConfig:
 
     epsilon: float
     queries: int = 5000
-    until: str = "success"
+    until: str = "end"
 
     def __post_init__(self) -> None:
         require_epsilon(self.epsilon)

@@ -1,8 +1,10 @@
 """The third station: adversarial images, in chunks of fixed size, each stored whole under the hash of what made it.
 
-Several chunks pass the model together where memory allows; what comes out does not depend on how many.
+Several chunks pass the model together where memory allows; what comes out does not depend on how many. Other
+libraries' results do depend on the batch: they are given one chunk at a time, always.
 """
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attacks.backends.registry import BACKENDS
+from attacks.backends.registry import BACKENDS, NATIVE
 from attacks.contract import AttackEntry, craft
 from attacks.draws import Draws
 from attacks.errors import ModelError
@@ -22,6 +24,7 @@ from attacks.registry import ATTACKS
 from bench.code_version import code_version
 from bench.fitting import FittedClassifier
 from bench.inference import logits_of_all
+from bench.memory import is_out_of_memory
 from bench.progress import Task
 from bench.store import Item
 from bench.workspace import Workspace
@@ -64,6 +67,11 @@ class Order:
         native = ATTACKS.get(self.attack)
         return native.by(BACKENDS.get(self.backend).attack(self.attack, native.attack))
 
+    @property
+    def is_native(self) -> bool:
+        """Ours, whose results do not depend on the batch."""
+        return self.backend == NATIVE.name
+
     def code(self) -> str:
         """Version of the code that answers: ours, and the library's where it is not ours alone."""
         return code_version(self.entry.attack) + BACKENDS.get(self.backend).version
@@ -75,7 +83,7 @@ class Crafted:
 
     images: (n, c, h, w) float32 in [0, 1], on the victims' device. Whether they succeed is for the judge to say.
     vanished: (n,) bool, every gradient that the attack asked for was exactly zero.
-    trace: loss and margin of every step, when the workspace keeps traces.
+    trace: loss and margin of every step, when they were asked for.
     """
 
     images: Tensor
@@ -83,28 +91,31 @@ class Crafted:
     trace: Trace | None = None
 
 
-def craft_all(order: Order, fitted: FittedClassifier, victims: Victims, workspace: Workspace) -> Crafted:
-    """Adversarial images of all victims, from the store where it has them.
+def craft_all(
+    order: Order, fitted: FittedClassifier, victims: Victims, workspace: Workspace, *, traced: bool = False
+) -> Crafted:
+    """Adversarial images of all victims, from the store where it has them; `traced` keeps loss and margin of each step.
 
     Raises:
-        ModelError: the gradients of all images vanish, so that the attack says nothing; or the model gives NaN.
+        ModelError: the gradients of all images vanish, so that the attack says nothing; the model gives NaN; or too
+            little memory.
     """
     count = len(victims.sample_ids)
     chunks = [victims.select(part) for part in torch.arange(count).split(CHUNK)] if count else []
-    items = [_stored(order, fitted, chunk, workspace) for chunk in chunks]
+    items = [_stored(order, fitted, chunk, workspace, traced=traced) for chunk in chunks]
     missing = [place for place, item in enumerate(items) if item is None]
     batch = _Batch(workspace.batch_size)
     with workspace.progress.task(f"crafting {order.attack} on {count} images", len(chunks)) as task:
         for _ in range(len(chunks) - len(missing)):
             task.advance()
         while missing:
-            together = max(1, batch.size // CHUNK)
+            together = max(1, batch.size // CHUNK) if order.is_native else 1
             places, missing = missing[:together], missing[together:]
-            made = _craft(order, fitted, [chunks[place] for place in places], batch, workspace, task)
+            made = _craft(order, fitted, [chunks[place] for place in places], batch, workspace, task, traced=traced)
             for place, item in zip(places, made, strict=True):
                 items[place] = item
     crafted = _joined([item for item in items if item is not None], victims.images)
-    _require_gradients(order, fitted, victims.goal, crafted)
+    require_gradients(order, fitted, victims.goal, crafted)
     return crafted
 
 
@@ -115,10 +126,12 @@ class _Batch:
     size: int
 
 
-def _stored(order: Order, fitted: FittedClassifier, chunk: Victims, workspace: Workspace) -> Item | None:
+def _stored(
+    order: Order, fitted: FittedClassifier, chunk: Victims, workspace: Workspace, *, traced: bool
+) -> Item | None:
     store = workspace.store
     item = store.load("crafted", store.key("crafted", _identity(order, fitted, chunk)))
-    lacks_trace = item is not None and workspace.traced and "trace_loss" not in item.tensors
+    lacks_trace = item is not None and traced and "trace_loss" not in item.tensors
     return None if lacks_trace else item
 
 
@@ -128,6 +141,7 @@ def _identity(order: Order, fitted: FittedClassifier, chunk: Victims) -> dict[st
         "classifier": fitted.key,
         "order": order,
         "sample_ids": chunk.sample_ids.tolist(),
+        "images": hashlib.sha256(chunk.images.cpu().contiguous().numpy().tobytes()).hexdigest(),
         "goal_classes": chunk.goal.classes.tolist(),
         "targeted": chunk.goal.targeted,
     }
@@ -140,12 +154,14 @@ def _craft(
     batch: _Batch,
     workspace: Workspace,
     task: Task,
+    *,
+    traced: bool,
 ) -> list[Item]:
     """Attack several chunks together and store each."""
     images = torch.cat([chunk.images for chunk in chunks])
     goal = Goal(classes=torch.cat([chunk.goal.classes for chunk in chunks]), targeted=chunks[0].goal.targeted)
     victims = Victims(images=images, sample_ids=torch.cat([chunk.sample_ids for chunk in chunks]), goal=goal)
-    crafted = _craft_what_fits(order, fitted, victims, batch, traced=workspace.traced)
+    crafted = _craft_what_fits(order, fitted, victims, batch, traced=traced)
     items, start = [], 0
     for chunk in chunks:
         part = slice(start, start := start + len(chunk.sample_ids))
@@ -162,17 +178,25 @@ def _craft(
 def _craft_what_fits(
     order: Order, fitted: FittedClassifier, victims: Victims, batch: _Batch, *, traced: bool
 ) -> Crafted:
-    """Attack in batches; one that does not fit in memory is halved and tried again, down to a single image."""
+    """Attack in batches; one that does not fit in memory is halved and tried again, down to a single image.
+
+    Another library is given all victims, one chunk, at once: halving them would change its results.
+    """
     done: list[Crafted] = []
     rest = torch.arange(len(victims.sample_ids))
     while len(rest):
-        part = victims.select(rest[: batch.size])
+        part = victims.select(rest[: batch.size] if order.is_native else rest)
         try:
             done.append(_attack(order, fitted, part, traced=traced))
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             size = len(part.sample_ids)
+            if not order.is_native:
+                raise ModelError(
+                    f"{size} images do not fit in memory under {order.attack} with --backend {order.backend}, whose "
+                    "results depend on how many there are; --backend native takes fewer at a time"
+                ) from error
             if size == 1:
                 raise ModelError(f"not even one image fits in memory under {order.attack}: {error}") from error
             batch.size = size // 2
@@ -199,11 +223,6 @@ def _attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced:
     return Crafted(images=crafted.images, vanished=crafted.vanished, trace=crafted.trace)
 
 
-def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    words = ("can't allocate memory", "ALLOC_FAILED")  # of the CPU's allocator, of cuBLAS and cuDNN
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
-
-
 def _joined(items: Sequence[Item], clean: Tensor) -> Crafted:
     if not items:
         return Crafted(images=clean.clone(), vanished=torch.zeros(0, dtype=torch.bool))
@@ -217,10 +236,10 @@ def _joined(items: Sequence[Item], clean: Tensor) -> Crafted:
     return Crafted(images=whole.images.to(clean.device), vanished=whole.vanished, trace=whole.trace)
 
 
-def _require_gradients(order: Order, fitted: FittedClassifier, goal: Goal, crafted: Crafted) -> None:
+def require_gradients(order: Order, fitted: FittedClassifier, goal: Goal, crafted: Crafted) -> None:
     """Raise `ModelError` when all gradients vanish, unless because every image meets the goal as it is."""
     count = len(crafted.vanished)
-    if count == 0 or not bool(crafted.vanished.all()):
+    if count == 0 or not order.entry.follows_gradients or not bool(crafted.vanished.all()):
         return
     margin = goal.margin(logits_of_all(fitted.classifier, crafted.images))
     if bool(reached(margin, getattr(order.config, "confidence", 0.0)).all()):

@@ -18,7 +18,7 @@ from attacks.contract import craft
 from attacks.draws import Draws
 from attacks.errors import AttackError, ErbenchError, RequestError
 from attacks.registry import ATTACKS
-from bench.crafting import Order, Victims
+from bench.crafting import CHUNK, Crafted, Order, Victims, require_gradients
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier
 from bench.judge import Exhibit, judge
@@ -30,6 +30,7 @@ from bench.workspace import Workspace
 
 FARTHER = 1.005  # times the peer's distance; what counts as beaten in distance
 RESAMPLES = 2000
+FEWEST = 10  # images that both reached, below which their distances give no verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Comparison:
 
     both, neither, only_native, only_peer: images by who reached the goal.
     l2_ratio: median of native's L2 over the peer's where both reached it, with a 95 % bootstrap interval; None for
-        attacks inside a ball and where there are no such images.
+        attacks inside a ball and for fewer than 10 such images.
     beaten: native is worse beyond its interval, in success or in distance.
     remarks: sentences on what differs beyond the intervals and why.
     """
@@ -88,6 +89,7 @@ def crosscheck(cell: Cell, backends: Sequence[str], workspace: Workspace) -> lis
 
     Raises:
         RequestError: the defense is a detector, a backend lacks the attack, or there are too few right images.
+        ModelError: the gradients that our own attack asks for all vanish, or the model gives NaN.
     """
     spec = cell.spec
     if spec.detector is not None:
@@ -124,14 +126,15 @@ def _contender(backend: BackendEntry, spec: RunSpec, studio: Studio, clean: Exhi
     victims = Victims(images=clean.images, sample_ids=clean.sample_ids, goal=studio.goal(clean, spec.target))
     start = time.perf_counter()
     try:
-        images, passes = _attack(order, studio.fitted, victims, studio.workspace.batch_size)
+        crafted, passes = _attack(order, studio.fitted, victims, studio.workspace.batch_size)
         seconds = time.perf_counter() - start
+        require_gradients(order, studio.fitted, victims.goal, crafted)
         exhibit = Exhibit(
             role="test",
             kind="adversarial",
             sample_ids=clean.sample_ids,
             labels=clean.labels,
-            images=images,
+            images=crafted.images,
             clean=clean.images,
             goal=victims.goal,
             config=spec.attack_config,
@@ -160,9 +163,10 @@ def _contender(backend: BackendEntry, spec: RunSpec, studio: Studio, clean: Exhi
     )
 
 
-def _attack(order: Order, fitted: FittedClassifier, victims: Victims, batch_size: int) -> tuple[Tensor, int]:
-    images, passes = [], 0
-    for part in torch.arange(len(victims.sample_ids)).split(batch_size):
+def _attack(order: Order, fitted: FittedClassifier, victims: Victims, batch_size: int) -> tuple[Crafted, int]:
+    """What an implementation makes of all victims, and the forward passes it took; in batches as a run has them."""
+    images, vanished, passes = [], [], 0
+    for part in torch.arange(len(victims.sample_ids)).split(batch_size if order.is_native else CHUNK):
         some = victims.select(part)
         draws = Draws(seed=order.seed, sample_ids=some.sample_ids)
         crafted = craft(
@@ -175,15 +179,17 @@ def _attack(order: Order, fitted: FittedClassifier, victims: Victims, batch_size
             precision=order.precision,
         )
         images.append(crafted.images)
+        vanished.append(crafted.vanished)
         passes += crafted.passes
-    return torch.cat(images), passes
+    return Crafted(images=torch.cat(images), vanished=torch.cat(vanished)), passes
 
 
 def compare(native: Contender, peer: Contender, *, minimizes_l2: bool, attack: str) -> Comparison:
     """Native against a peer on the same images.
 
     Native counts as beaten when the peer's success lies above the Wilson 95 % interval of native's, or when its own
-    distances are larger by more than 0.5 % with 95 % confidence on the images that both reached.
+    distances are larger by more than 0.5 % with 95 % confidence on the images that both reached, at least 10 of
+    them.
 
     Args:
         native: our own contender of a `crosscheck`.
@@ -205,9 +211,12 @@ def compare(native: Contender, peer: Contender, *, minimizes_l2: bool, attack: s
         )
     ours, theirs = native.outcomes["reached"].to_numpy(), peer.outcomes["reached"].to_numpy()
     both = ours & theirs
-    ratio = _median_ratio(native.outcomes["l2"].to_numpy()[both], peer.outcomes["l2"].to_numpy()[both])
-    ratio = ratio if minimizes_l2 else None
     remarks, beaten = _success_remarks(native, peer, attack)
+    ratio = None
+    if minimizes_l2 and both.sum() >= FEWEST:
+        ratio = _median_ratio(native.outcomes["l2"].to_numpy()[both], peer.outcomes["l2"].to_numpy()[both])
+    elif minimizes_l2:
+        remarks.append(f"too few images to compare distances: both reached {both.sum()}, {FEWEST} are needed")
     if ratio is not None and ratio[1] > FARTHER:
         beaten = True
         remarks.append(f"native's images are farther away than {peer.backend}'s: see the ratio of L2 distances")

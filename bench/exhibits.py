@@ -51,12 +51,12 @@ class Studio:
             precision=spec.precision,
             seed=spec.seed,
         )
-        return self._adversarial(clean, order, spec.target)
+        return self._adversarial(clean, order, spec.target, traced=self.workspace.traced)
 
     def attacked_for_training(self, clean: Exhibit, attack: str, config: Any) -> Exhibit:
         """What set I holds: untargeted, and by our own implementation whoever makes the test images."""
         order = Order(attack=attack, config=config, precision=self.spec.precision, seed=self.spec.seed)
-        return self._adversarial(clean, order, "none")[0]
+        return self._adversarial(clean, order, "none", traced=False)[0]
 
     def goal(self, clean: Exhibit, target: str) -> Goal:
         """What an attack is to make of clean images."""
@@ -64,10 +64,10 @@ class Studio:
         draws = Draws(seed=self.spec.seed, sample_ids=clean.sample_ids)
         return choose_goal(target, clean.labels.to(device), self.logits[clean.sample_ids].to(device), draws)
 
-    def _adversarial(self, clean: Exhibit, order: Order, target: str) -> tuple[Exhibit, Crafted]:
+    def _adversarial(self, clean: Exhibit, order: Order, target: str, *, traced: bool) -> tuple[Exhibit, Crafted]:
         goal = self.goal(clean, target)
         victims = Victims(images=clean.images, sample_ids=clean.sample_ids, goal=goal)
-        crafted = craft_all(order, self.fitted, victims, self.workspace)
+        crafted = craft_all(order, self.fitted, victims, self.workspace, traced=traced)
         exhibit = Exhibit(
             role=clean.role,
             kind="adversarial",

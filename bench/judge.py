@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from attacks.errors import AttackError
 from attacks.goal import Goal, reached
 from attacks.norms import l2_distance, linf_distance
-from bench.inference import logits_of_all
+from bench.inference import logits_of_all, require_finite_logits
 from defenses.contract import Classifier, Detector
 from defenses.detectors.decision import Decision
 
@@ -49,9 +49,11 @@ def judge(classifier: nn.Module, detector: Detector | None, exhibit: Exhibit) ->
 
     Raises:
         AttackError: images lie outside [0, 1] or outside the attack's L-infinity ball.
+        ModelError: logits are NaN or infinite.
     """
     _require_bounds(exhibit)
     logits = logits_of_all(classifier, exhibit.images)
+    require_finite_logits(logits, exhibit.sample_ids)
     predictions = logits.argmax(dim=1)
     labels = exhibit.labels.to(predictions.device)
     count = len(labels)

@@ -21,7 +21,7 @@ MOST_IMAGES = 16
 MOST_ALONE = 4  # images that are also shown one by one
 REPEAT_TOLERANCE = 1e-4  # logit units
 ROUNDING = 1e-6  # of the largest logit: float32 sums in another order
-ALONE_TOLERANCE = 1e-3  # of the image's largest logit
+ALONE_TOLERANCE = 1e-4  # of the image's largest logit
 
 
 def check_user_model(

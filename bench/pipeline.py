@@ -17,7 +17,7 @@ from bench.evaluate_detector import evaluate_detector
 from bench.exhibits import Studio
 from bench.findings import Findings
 from bench.fitting import FittedClassifier, classifier_code, detector_code, fit_classifier
-from bench.inference import logits_of_all
+from bench.inference import logits_of_all, require_finite_logits
 from bench.methods_table import save_latex
 from bench.metrics.rates import rate
 from bench.pictures import save_examples
@@ -51,6 +51,7 @@ def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: 
     Raises:
         RequestError: the data do not hold what the spec asks for.
         AttackError: an attack broke its own promise.
+        ModelError: the model gives NaN, or gradients that say nothing.
         DataError: the results folder cannot be written to.
     """
     run_id = spec.run_id(dataset.digest)
@@ -136,7 +137,9 @@ def _test_logits(fitted: FittedClassifier, dataset: Dataset, device: torch.devic
     """Logits of every clean test image, (n, classes) float32 on the CPU."""
     parts = torch.arange(len(dataset.test)).split(PART)
     logits = [logits_of_all(fitted.classifier, dataset.test.images(part).to(device)).cpu() for part in parts]
-    return torch.cat(logits)
+    whole = torch.cat(logits)
+    require_finite_logits(whole, torch.arange(len(whole)))
+    return whole
 
 
 def make_record(

@@ -144,7 +144,7 @@ def resolve(request: Request, dataset: Dataset, user_model: UserModel | None = N
             name=defense.name,
             config=defense.config(**_part(request.options, defense.options)),
             train_attack=train_attack.name,
-            train_attack_config=attack_config(train_attack, dataset.family, {}),
+            train_attack_config=attack_config(train_attack, dataset.family, {"until": "end"}),
             n_fit=n_fit,
             counted=request.counted or _counted(request),
             noise_l2=request.noise_l2,
@@ -192,11 +192,15 @@ def _classifier_spec(request: Request, defense: ClassifierEntry | DetectorEntry,
 
 
 def _attack_options(request: Request, attack: AttackEntry, detector: DetectorSpec | None) -> dict[str, Any]:
-    """What was asked for; a bare classifier's accuracy needs no step beyond the one that breaks an image."""
+    """What was asked for; a bare classifier's accuracy needs no step beyond the one that breaks an image.
+
+    A detector is to meet the attack's worst, and other libraries take every step anyway.
+    """
     names = config_names(attack.config)
     options = _part(request.options, names)
-    if "until" in names and detector is None and request.backend == "native":
-        options = {"until": "success"} | options
+    if "until" in names:
+        stops_early = detector is None and request.backend == "native"
+        options = {"until": "success" if stops_early else "end"} | options
     return options
 
 

@@ -47,6 +47,7 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
     """
     requests = expand(values)
     datasets: dict[tuple[Any, ...], Dataset] = {}
+    models: dict[tuple[Any, ...], UserModel] = {}
     cells = []
     for request in requests:
         key = (request.dataset, request.image_size, request.channels)
@@ -54,7 +55,11 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
             datasets[key] = _load(request, workspace)
         user_model = None
         if request.model is not None:
-            user_model = _load_model(request, datasets[key], workspace)
+            follows_gradients = ATTACKS.get(request.attack).follows_gradients
+            model_key = (request.model, request.weights, key, follows_gradients)
+            if model_key not in models:
+                models[model_key] = _load_model(request, datasets[key], workspace)
+            user_model = models[model_key]
         spec = resolve(request, datasets[key], user_model)
         if workspace.traced and spec.backend != "native":
             raise RequestError(f"--trace looks into our own attacks; {spec.backend}'s steps cannot be seen")

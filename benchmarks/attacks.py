@@ -11,126 +11,43 @@ import argparse
 import os
 import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
-# (Python puts a script's folder on the path, where this file would stand in for the package `attacks`.)
+# Python puts a script's folder on the path, where this file would stand in for the package `attacks`.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 import torch
 from tabulate import tabulate
-from torch import Tensor, nn
+from torch import Tensor
 
-from attacks.backends.registry import BACKENDS
-from attacks.contract import AttackEntry, craft
 from attacks.cw import CW, CwConfig
-from attacks.draws import Draws
-from attacks.goal import Goal, reached
+from attacks.goal import reached
 from attacks.norms import l2_distance
 from attacks.pgd import PGD, PgdConfig
 from bench.metrics.rates import rate
 from bench.metrics_table import percent
-from bench.pipeline import open_studio
 from bench.sweep import plan
 from bench.workspace import Workspace, choose_device
+from benchmarks.contenders import (
+    BATCH,
+    Contender,
+    Subject,
+    art_classifier,
+    by_art,
+    interleaved,
+    margins,
+    ours,
+    spread,
+    subject,
+)
 from defenses.networks.registry import build_baseline
 from defenses.training.classification import train_by_cross_entropy
 from defenses.training.recipes import recipe_for
 
 OUT = Path(__file__).parents[1] / "results" / "benchmarks"
-BATCH = 100
-Contender = Callable[[], Tensor]
-"""() -> adversarial images (n, c, h, w) on the device."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A model and images that it gets right. name: in words; model: frozen, in eval mode; the rest on its device."""
-
-    name: str
-    model: nn.Module
-    images: Tensor
-    labels: Tensor
-
-    def batches(self, size: int) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """(images, labels, ids) of `size` images at a time."""
-        ids = torch.arange(len(self.images))
-        return list(zip(self.images.split(size), self.labels.split(size), ids.split(size), strict=True))
-
-
-def subject(defense: str, count: int, workspace: Workspace) -> Subject:
-    """A classifier of the harness (trained on MNIST, recipe quick, or found in the store) and `count` right images."""
-    values = {"dataset": ["mnist"], "defense": [defense], "attack": ["pgd"]}
-    (cell,) = plan(values, workspace)
-    studio = open_studio(cell.spec, cell.dataset, workspace)
-    ids = torch.nonzero(studio.correct).flatten()[:count]
-    clean = studio.clean("test", ids)
-    labels = clean.labels.to(workspace.device)
-    return Subject(name=defense, model=studio.fitted.classifier, images=clean.images, labels=labels)
-
-
-def ours(
-    entry: AttackEntry, config: Any, of: Subject, precision: str = "float32", backend: str = "native", size: int = BATCH
-) -> Contender:
-    """An attack of the registry, by whichever backend."""
-    entry = entry.by(BACKENDS.get(backend).attack(entry.name, entry.attack))
-
-    def run() -> Tensor:
-        crafted = [
-            craft(
-                entry,
-                of.model,
-                images,
-                Goal(classes=labels),
-                config,
-                Draws(seed=0, sample_ids=ids),
-                precision=precision,
-            )
-            for images, labels, ids in of.batches(size)
-        ]
-        return torch.cat([batch.images for batch in crafted])
-
-    return run
-
-
-def art_classifier(model: nn.Module, device: torch.device) -> Any:
-    """A model as ART wants it; a CPU model stays on the CPU."""
-    from art.estimators.classification import PyTorchClassifier
-
-    return PyTorchClassifier(
-        model=model,
-        loss=nn.CrossEntropyLoss(),
-        optimizer=torch.optim.Adam(model.parameters(), lr=1e-3),
-        input_shape=(1, 28, 28),
-        nb_classes=10,
-        clip_values=(0.0, 1.0),
-        device_type="gpu" if device.type == "cuda" else "cpu",
-    )
-
-
-def by_art(attack: Any, of: Subject) -> Contender:
-    """An ART attack, told its labels; it batches by itself, `BATCH` images at a time."""
-    images, labels = of.images.cpu().numpy(), np.eye(10, dtype=np.float32)[of.labels.cpu().numpy()]
-    return lambda: torch.from_numpy(attack.generate(x=images, y=labels)).to(of.images.device)
-
-
-def interleaved(contenders: Mapping[str, Contender], repeats: int) -> dict[str, tuple[list[float], Tensor]]:
-    """Seconds of every repetition and the last images, by contender; all take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    images: dict[str, Tensor] = {}
-    for _ in range(repeats):
-        for name, contender in contenders.items():
-            start = time.perf_counter()
-            images[name] = contender()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - start)
-            print(f"  {name}: {seconds[name][-1]:.2f} s", flush=True)
-    return {name: (seconds[name], images[name]) for name in contenders}
 
 
 def pgd_table(of: Subject, repeats: int) -> str:
@@ -170,10 +87,8 @@ def pgd_table(of: Subject, repeats: int) -> str:
         "ERBench, one call, every step, bfloat16": ours(PGD, full, of, "bfloat16", size=every),
     }
     measured = interleaved(own | peers, repeats)
-    fastest, fastest_in_batches = (
-        min(statistics.median(measured[name][0]) for name in peers if name.endswith(ending))
-        for ending in ("one call", f"batches of {BATCH}")
-    )
+    fastest = min(statistics.median(measured[name][0]) for name in peers)
+    fastest_called = min(statistics.median(measured[name][0]) for name in peers if name.endswith("one call"))
     rows = []
     for name, (seconds, images) in measured.items():
         median = statistics.median(seconds)
@@ -186,7 +101,7 @@ def pgd_table(of: Subject, repeats: int) -> str:
                 spread(seconds),
                 f"{len(margin) / median:.0f}",
                 f"{fastest / median:.2f}",
-                f"{fastest_in_batches / median:.2f}",
+                f"{fastest_called / median:.2f}",
                 robust,
             ]
         )
@@ -195,8 +110,8 @@ def pgd_table(of: Subject, repeats: int) -> str:
         "median s",
         "range s",
         "images/s",
-        "times the fastest peer (one call)",
-        f"times the fastest peer (batches of {BATCH})",
+        "times the fastest peer",
+        "times the fastest peer's one call",
         "robust accuracy",
     ]
     title = f"PGD-40 on `{of.name}` (MNIST), {len(of.images)} images it gets right, {repeats} runs each"
@@ -286,10 +201,12 @@ def training_table(workspace: Workspace, images: int, repeats: int) -> str:
         train_by_cross_entropy(network, data, config, 0, lambda _: None)
         return torch.empty(0)
 
-    def by_them() -> Tensor:
+    def by_them(*, tuned: bool = False) -> Tensor:
         network = build_baseline("mnist", classes=10, seed=0)
+        if tuned:
+            network.to(memory_format=torch.channels_last)
         trainer = AdversarialTrainerMadryPGD(
-            art_classifier(network, workspace.device),
+            art_classifier(network, workspace.device, fused=tuned),
             nb_epochs=1,
             batch_size=BATCH,
             eps=adversary.epsilon,
@@ -300,7 +217,14 @@ def training_table(workspace: Workspace, images: int, repeats: int) -> str:
         trainer.fit(data.images().cpu().numpy(), np.eye(10, dtype=np.float32)[data.labels.cpu().numpy()])
         return torch.empty(0)
 
-    measured = interleaved({"ERBench": by_us, "ART": by_them}, repeats)
+    measured = interleaved(
+        {
+            "ERBench": by_us,
+            "ART": by_them,
+            "ART, channels-last and fused Adam": partial(by_them, tuned=True),
+        },
+        repeats,
+    )
     theirs = statistics.median(measured["ART"][0])
     rows = [
         [
@@ -318,22 +242,6 @@ def training_table(workspace: Workspace, images: int, repeats: int) -> str:
     )
     headers = ["trainer", "median s", "range s", "samples/s", "times ART"]
     return f"## {title}\n\n{tabulate(rows, headers=headers, tablefmt='github', disable_numparse=True)}\n"
-
-
-def margins(of: Subject, images: Tensor) -> Tensor:
-    """Margins of leaving the true class, (n,) float32, measured again in float32."""
-    with torch.inference_mode():
-        return torch.cat(
-            [
-                Goal(classes=labels).margin(of.model(part))
-                for part, labels in zip(images.split(BATCH), of.labels.split(BATCH), strict=True)
-            ]
-        )
-
-
-def spread(seconds: list[float]) -> str:
-    """Range of the repetitions."""
-    return f"{min(seconds):.1f}-{max(seconds):.1f}"
 
 
 def main() -> None:

@@ -76,7 +76,7 @@ FOOLBOX = BackendEntry(
     source="Rauber et al. 2020, JOSS 5(53), 2607",
     package="foolbox",
     attacks={"fgsm": _fgsm, "pgd": _pgd, "cw": _cw},
-    ignores={"pgd": frozenset({"until"})},
+    ignores={"pgd": frozenset({"until"}), "cw": frozenset({"max_l2"})},
     known={
         "pgd": "it gives back the last iterate, not the worst",
         "cw": "it stops the whole batch when its summed loss stands still, so images depend on each other",

@@ -64,7 +64,7 @@ TORCHATTACKS = BackendEntry(
     source="Kim 2020, arXiv:2010.01950",
     package="torchattacks",
     attacks={"fgsm": _fgsm, "pgd": _pgd, "cw": _cw},
-    ignores={"pgd": frozenset({"until"})},
+    ignores={"pgd": frozenset({"until"}), "cw": frozenset({"max_l2"})},
     known={
         "pgd": "it gives back the last iterate, not the worst",
         "cw": "it tests success without the confidence, spends all steps on one c instead of searching it, stops the "

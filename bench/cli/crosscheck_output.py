@@ -65,6 +65,10 @@ def _title(spec: RunSpec) -> str:
     options = ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in asdict(spec.attack_config).items() if value is not None
     )
+    if spec.precision != "float32":
+        options = f"precision {spec.precision}, {options}"
+    if spec.target != "none":
+        options = f"target {spec.target}, {options}"
     return (
         f"{spec.attack} on {spec.defense} ({spec.dataset}, recipe {spec.recipe}), {spec.n_test} test images that it "
         f"gets right, seed {spec.seed}; {options}"

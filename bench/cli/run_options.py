@@ -74,11 +74,11 @@ Epsilon = Annotated[
 ]
 StepSize = Annotated[str | None, _option(ATTACK, "pgd: step in pixel units.", "FLOAT")]
 Steps = Annotated[
-    str | None, _option(ATTACK, "pgd, apgd-*, fab: steps a restart. cw: steps a value of c (default 150).", "INT")
+    str | None, _option(ATTACK, "pgd, apgd-*, fab, auto: steps a restart. cw: steps a value of c (default 150).", "INT")
 ]
 Restarts = Annotated[str | None, _option(ATTACK, "pgd, apgd-*, fab: random starts; noise: draws (default 1).", "INT")]
-Queries = Annotated[str | None, _option(ATTACK, "square: looks at the model (default 5000).", "INT")]
-Targets = Annotated[str | None, _option(ATTACK, "apgd-t, fab: wrong classes tried per image (default 9).", "INT")]
+Queries = Annotated[str | None, _option(ATTACK, "square, auto: looks at the model (default 5000).", "INT")]
+Targets = Annotated[str | None, _option(ATTACK, "apgd-t, fab, auto: wrong classes tried per image (default 9).", "INT")]
 Noise = Annotated[str | None, _option(ATTACK, "noise: uniform or gaussian (default uniform).", "NAME")]
 Confidence = Annotated[str | None, _option(ATTACK, "cw: kappa, the logit margin to reach (default 0).", "FLOAT")]
 MaxL2 = Annotated[str | None, _option(ATTACK, "cw: farther images count as not found.", "FLOAT")]
@@ -101,7 +101,7 @@ AdversarialTraining = Annotated[
     typer.Option("--adversarial-training", help="Watch the min-max trained classifier.", rich_help_panel=DETECTOR),
 ]
 TrainAttack = Annotated[
-    str | None, _option(DETECTOR, "What set I is attacked with: fgsm, pgd or cw (default fgsm).", "NAME")
+    str | None, _option(DETECTOR, "What set I is attacked with: any attack, to its end (default fgsm).", "NAME")
 ]
 Counted = Annotated[
     str | None,
@@ -129,7 +129,8 @@ ResultsDir = Annotated[
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        help="Images attacked together; changes no result (default 100, on CUDA 1000).",
+        help="Images attacked together, rounded to whole chunks of 50 above 50; changes no result of our own attacks "
+        "(default 100, on CUDA 1000).",
         rich_help_panel=PLACE,
         metavar="INT",
         show_default=False,

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from attacks.draws import Draws
+from attacks.errors import ModelError, NotConvergedError
 from attacks.goal import Goal
 from attacks.pgd import PgdConfig, last_iterate
 from attacks.probe import Probe
@@ -41,7 +42,10 @@ def adversarial_batch(network: nn.Module, images: Tensor, labels: Tensor, config
     """
     with eval_mode(network):
         probe = Probe(network, Goal(classes=labels), draws.sample_ids)
-        return last_iterate(probe, images, config, draws)
+        try:
+            return last_iterate(probe, images, config, draws)
+        except ModelError as error:  # weights that have become NaN, which no later epoch mends
+            raise NotConvergedError(f"training diverged: {error}") from error
 
 
 def epoch_draws(seed: int, epoch: int, batch: Tensor) -> Draws:

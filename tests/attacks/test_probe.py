@@ -33,9 +33,9 @@ def test_logits_that_are_no_numbers_are_reported_with_images_and_step(value: flo
     rows = torch.tensor([3, 0, 2])  # a part of the images, in another order
     for ask in (probe.logits, probe.margin):
         ask(_pixels(0.1, 0.2, 0.3), rows, step=6)
-        with pytest.raises(ModelError, match=r"NaN or infinite logits at step 7 for test images 43, 42$"):
+        with pytest.raises(ModelError, match=r"NaN or infinite logits at step 7 for images 43, 42$"):
             ask(_pixels(0.9, 0.2, 0.9), rows, step=7)
-    with pytest.raises(ModelError, match=r"logits at step 8 for test images 40$"):
+    with pytest.raises(ModelError, match=r"logits at step 8 for images 40$"):
         probe.gradient(_pixels(0.1, 0.9, 0.3), rows, cross_entropy_loss, step=8)
 
 
@@ -43,7 +43,7 @@ def test_logits_that_are_no_numbers_are_reported_with_images_and_step(value: flo
 def test_gradients_that_are_no_numbers_are_reported_with_images_and_step(factor: int) -> None:
     # the root's slope at 0 is infinite, and 0 times that is NaN; the logits are fine
     probe = Probe(lambda images: _two_logits(factor * images.sqrt()), AWAY_FROM_0, IDS)
-    with pytest.raises(ModelError, match=r"NaN or infinite gradients at step 2 for test images 41, 43$"):
+    with pytest.raises(ModelError, match=r"NaN or infinite gradients at step 2 for images 41, 43$"):
         probe.gradient(_pixels(0.0, 0.5, 0.0), torch.tensor([1, 2, 3]), margin_loss, step=2)
 
 
@@ -66,7 +66,7 @@ def test_an_attack_that_meets_nan_on_its_way_ends_with_the_images_and_the_step(
 
     draws = Draws(seed=0, sample_ids=torch.arange(200, 214))
     config = PgdConfig(epsilon=0.1, step_size=0.05, steps=5)
-    with pytest.raises(ModelError, match=r"at step 2 for test images 205$"):
+    with pytest.raises(ModelError, match=r"at step 2 for images 205$"):
         craft(PGD, fails_late, images, goal, config, draws)
 
 

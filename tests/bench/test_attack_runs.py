@@ -1,6 +1,7 @@
 """The command line's options of attacks: until when, in what precision, whose implementation, how many at a time."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from class_means import bring
 from small_runs import Ended, planned
 
 from attacks.errors import RequestError
+from attacks.registry import ATTACKS
 from bench.api import run
 from bench.grid import expand
 from bench.record import Record, load_outcomes, load_records
@@ -79,6 +81,20 @@ def test_set_one_is_attacked_to_the_end_whatever_set_two_is(tmp_path: Path) -> N
     spec = planned(tmp_path, defense="kd", attack="pgd", train_attack="pgd", until="success")
     assert spec.detector is not None
     assert spec.detector.train_attack_config.until == "end"
+
+
+def test_a_detector_meets_the_end_whatever_an_attacks_own_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Hasty:
+        epsilon: float
+        until: str = "success"
+
+    monkeypatch.setitem(ATTACKS._entries, "square", replace(ATTACKS.get("square"), config=Hasty))
+    spec = planned(tmp_path, defense="kd", attack="square", train_attack="square")
+    assert spec.detector is not None
+    assert (spec.attack_config.until, spec.detector.train_attack_config.until) == ("end", "end")
 
 
 # ---- precision, batches, backends

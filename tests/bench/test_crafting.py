@@ -4,7 +4,7 @@ Expected images are those that the attack gives when all are crafted in one batc
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from class_means import FLAT_FOR_BRIGHT, InFloat64, bring, digits, fitted, netwo
 from torch import Tensor, nn
 
 from attacks.backends import contract
+from attacks.backends.contract import BackendEntry
+from attacks.backends.registry import BACKENDS
 from attacks.contract import CraftedBatch, craft
 from attacks.cw import CwConfig
 from attacks.draws import Draws
 from attacks.errors import ModelError
-from attacks.fgsm import FgsmConfig
+from attacks.fgsm import FgsmConfig, fgsm
 from attacks.pgd import PgdConfig
 from attacks.square import SquareConfig
 from bench import crafting
@@ -36,8 +38,9 @@ FGSM = Order(attack="fgsm", config=FgsmConfig(epsilon=0.1))
 
 
 def crafted_by(order: Order, folder: Path, model: nn.Module | None = None, **place: Any) -> Crafted:
+    traced = place.pop("traced", False)
     workspace = Workspace(results_dir=folder, **place)
-    return craft_all(order, fitted(model or InFloat64()), victims(COUNT), workspace)
+    return craft_all(order, fitted(model or InFloat64()), victims(COUNT), workspace, traced=traced)
 
 
 def in_one_batch(order: Order, *, traced: bool = False) -> CraftedBatch:
@@ -143,6 +146,33 @@ def test_one_image_at_a_time_still_works_and_less_is_an_error(tmp_path: Path) ->
         crafted_by(FGSM, tmp_path / "none", Cramped(0, error))
 
 
+@pytest.fixture
+def other_library() -> Iterator[Order]:
+    """FGSM by a registered backend called other, which is our own FGSM; it is gone after the test."""
+    BACKENDS.names()  # plugins first
+    BACKENDS.add(BackendEntry(name="other", summary="", source="", package="numpy", attacks={"fgsm": fgsm}))
+    yield replace(FGSM, backend="other")
+    BACKENDS._entries.pop("other", None)
+
+
+def test_another_library_is_given_whole_chunks_whatever_the_batch_size(
+    tmp_path: Path, calls: Calls, other_library: Order
+) -> None:
+    for size in (1, 40, 150, 1000):
+        calls.ids.clear()
+        crafted_by(other_library, tmp_path / str(size), batch_size=size)
+        assert [len(ids) for ids in calls.ids] == [50, 50, 10]
+
+
+def test_another_librarys_chunk_that_does_not_fit_is_an_error(
+    tmp_path: Path, calls: Calls, other_library: Order
+) -> None:
+    says = "50 images do not fit in memory under fgsm with --backend other, .* --backend native takes fewer"
+    with pytest.raises(ModelError, match=says):
+        crafted_by(other_library, tmp_path, Cramped(49, torch.OutOfMemoryError("no room")))
+    assert len(calls.ids) == 1
+
+
 def test_other_errors_are_not_tried_again(tmp_path: Path, calls: Calls) -> None:
     error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
     with pytest.raises(RuntimeError) as caught:
@@ -234,6 +264,19 @@ def test_a_record_says_how_many_gradients_vanished(tmp_path: Path) -> None:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in (folder / "store" / "crafted").glob("*.json")}
+
+
+def test_equal_ids_and_labels_of_other_images_never_share(tmp_path: Path, calls: Calls) -> None:
+    ours = victims(10)
+    others = replace(ours, images=ours.images.flip(3))  # mirrored: another dataset under the same model
+    workspace = Workspace(results_dir=tmp_path)
+    for some in (ours, others):
+        crafted = craft_all(FGSM, fitted(InFloat64()), some, workspace)
+        farthest = (crafted.images - some.images).abs().max()  # what FGSM's one step makes it: the budget
+        assert float(farthest) == pytest.approx(0.1, abs=1e-6)
+    assert len(calls.ids) == len(names(tmp_path)) == 2
+    craft_all(FGSM, fitted(InFloat64()), others, workspace)
+    assert len(calls.ids) == 2
 
 
 def keys(tmp_path: Path, order: Order, number: int) -> set[str]:

@@ -97,6 +97,25 @@ def test_no_image_reached_by_both_says_nothing_of_distances() -> None:
     assert compared(contender("native", range(50)), contender("foolbox", range(50, 100))).l2_ratio is None
 
 
+@pytest.mark.parametrize("shared", [9, 10])
+def test_distances_of_fewer_than_ten_images_give_no_verdict(shared: int) -> None:
+    comparison = compared(contender("native", range(10, 50), 9.0), contender("foolbox", range(10 + shared)))
+    too_few = "too few images to compare distances: both reached 9, 10 are needed"
+    assert (too_few in comparison.remarks) is (shared == 9)
+    assert (comparison.l2_ratio is None, comparison.beaten) == (shared == 9, shared == 10)
+
+
+def test_the_title_names_target_and_precision_where_they_are_no_default(
+    spec: RunSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_crosscheck(spec, [contender("native", range(50))], None)
+    plain = capsys.readouterr().out.splitlines()[0]
+    assert "target" not in plain
+    assert "precision" not in plain
+    show_crosscheck(replace(spec, target="least-likely", precision="bfloat16"), [contender("native", range(50))], None)
+    assert "seed 0; target least-likely, precision bfloat16, " in capsys.readouterr().out.splitlines()[0]
+
+
 def test_a_contender_without_numbers_beats_nobody_and_native_without_numbers_is_beaten() -> None:
     broken = Contender(backend="foolbox", version="1.0", error="left the ball")
     comparison = compared(contender("native", range(50)), broken)

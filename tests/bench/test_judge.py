@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks.cw import CwConfig
-from attacks.errors import AttackError
+from attacks.errors import AttackError, ModelError
 from attacks.fgsm import FgsmConfig
 from attacks.goal import Goal
 from bench.judge import Exhibit, decide, judge
@@ -41,6 +41,15 @@ def attacked(images: Tensor, config: Any = None, goal: Goal | None = None) -> Ex
 
 def moved(first: float, second: float) -> Tensor:
     return CLEAN + torch.tensor([first, second]).view(1, 1, 1, 2)
+
+
+def test_logits_that_are_not_finite_are_an_error_that_names_the_images() -> None:
+    class Overflowing(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return two_pixels()(images) / torch.where(images[:, 0, 0, :1] < 0.5, 0.0, 1.0)  # the third and fourth
+
+    with pytest.raises(ModelError, match="NaN or infinite logits for test images 7, 8; nothing is counted"):
+        judge(Overflowing(), None, replace(attacked(CLEAN), kind="clean", goal=None))
 
 
 def test_clean_images() -> None:

@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from class_means import bring, digits, network
-from small_runs import Ended
+from class_means import bring, digits, fitted, network
+from safetensors.torch import load_file
+from small_runs import Ended, planned
 
+from attacks.errors import RequestError
 from attacks.probe import Trace
 from bench.api import run
+from bench.exhibits import Studio
 from bench.record import Record, load_outcomes
 from bench.traces import TRACE, save_trace, trace_table
+from bench.workspace import Workspace
 
 Bench = Callable[..., Ended]
 PGD: dict[str, Any] = {"attack": "pgd", "steps": 4, "epsilon": 0.08, "step_size": 0.03, "n_test": 60}
@@ -82,12 +86,24 @@ def test_losses_are_those_of_the_images_looked_at(tmp_path: Path) -> None:
     assert (trace["step"] == 0).all()
 
 
+def test_only_the_test_attack_is_traced(tmp_path: Path) -> None:
+    spec = planned(tmp_path, defense="kd", attack="pgd", train_attack="pgd", steps=2)
+    assert spec.detector is not None
+    workspace = Workspace(results_dir=tmp_path / "results", traced=True)
+    logits = network()(digits().test.images())
+    studio = Studio(spec=spec, dataset=digits(), fitted=fitted(network()), workspace=workspace, logits=logits)
+    clean = studio.clean("fit", torch.arange(5))
+    studio.attacked_for_training(clean, "pgd", spec.detector.train_attack_config)
+    (path,) = (tmp_path / "results" / "store" / "crafted").glob("*.safetensors")
+    assert set(load_file(path)) == {"images", "vanished"}
+    assert studio.attacked(clean)[1].trace is not None
+
+
 @pytest.mark.parametrize("backend", ["torchattacks", "foolbox"])
-def test_what_a_library_looks_at_is_not_seen(tmp_path: Path, backend: str) -> None:
+def test_what_a_library_looks_at_cannot_be_traced(tmp_path: Path, backend: str) -> None:
     pytest.importorskip(backend)
-    record, trace, _ = traced(tmp_path, backend=backend)
-    assert len(trace) == 0
-    assert record.metrics["robust_accuracy"]["n"] == 60
+    with pytest.raises(RequestError, match=f"--trace looks into our own attacks; {backend}'s steps cannot be seen"):
+        traced(tmp_path, backend=backend)
 
 
 def test_the_program_makes_a_missing_trace(bench: Bench, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from attacks.goal import Goal
 from attacks.pgd import PGD, PgdConfig
 from bench.api import run
 from bench.record import Record, load_outcomes, load_records
+from bench.sweep import plan
+from bench.workspace import Workspace
 
 Bench = Callable[..., Ended]
 BUDGET = ["--attack", "pgd", "--steps", "3", "--epsilon", "0.08", "--step-size", "0.04", "--n-test", "40"]
@@ -203,7 +205,7 @@ class Net(nn.Sequential):
     (record,) = run(model=model, weights=path, attack="square", queries=50, **options)
     assert record.metrics["attack_success_rate"]["successes"] > 0
     with pytest.raises(ModelError, match="gradients vanish: they are exactly zero for every image"):
-        run(model=model, weights=path, attack="auto", **options)
+        run(model=model, weights=path, attack="pgd", **options)
 
 
 @pytest.mark.parametrize(
@@ -242,3 +244,15 @@ def test_a_model_half_named_is_refused(bench: Bench, arguments: list[str], says:
     assert (ended.code, ended.out) == (2, "")
     assert says in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_a_grid_checks_a_model_once_for_attacks_alike(
+    tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[bool] = []
+    monkeypatch.setattr("bench.sweep.check_user_model", lambda *_, needs_gradients, **__: tried.append(needs_gradients))
+    _, model, _, path = bring(tmp_path)
+    values = {"defense": ["model"], "model": [model], "weights": [path], "attack": ["fgsm", "pgd", "square"]}
+    cells = plan(values | {"seed": [0, 1]}, Workspace(results_dir=results))
+    assert len(cells) == 6
+    assert tried == [True, False]
