@@ -269,7 +269,8 @@ def main() -> None:
     for part in asked.only.split(","):
         if part == "pgd":
             tables = [
-                pgd_table(subject(name, asked.images, workspace), asked.repeats) for name in ("standard", "madry")
+                pgd_table(subject(name, count, workspace), asked.repeats)
+                for name, count in (("standard", asked.images), ("madry", asked.robust_images))
             ]
         elif part == "cw":
             tables = [cw_table(subject("standard", asked.cw_images, workspace), asked.repeats, asked.art_cw_repeats)]
