@@ -63,7 +63,7 @@ PASSING = {
     "batch norm in eval mode": "return self.norm(logits)",
     "a change of one in a hundred thousand": "return logits + 2e-5 * (self.calls % 2)",
     "rounding of large logits": "return 1e4 * logits + 5e-4 * (self.calls % 2)",
-    "half a thousandth of batch": "return logits * (1 + 5e-4 * (len(images) > 1))",
+    "half a ten-thousandth of batch": "return logits * (1 + 5e-5 * (len(images) > 1))",
     "shifted and not negative": "return logits - logits.amin(1, keepdim=True)",
     "some images without gradients": "return logits * (images.flatten(1)[:, :1] > 0.5)",
 }
@@ -126,7 +126,7 @@ REFUSED = {
         "depend on the rest of its batch",
         "running statistics",
     ),
-    "two thousandths of batch": ("return logits * (1 + 2e-3 * (len(images) > 1))", "rest of its batch", "4 of 4"),
+    "two ten-thousandths of batch": ("return logits * (1 + 2e-4 * (len(images) > 1))", "rest of its batch", "4 of 4"),
     "the spread of the batch": (
         "return F.normalize(logits - logits.mean(0), dim=0, eps=0)",
         "rest of its batch",
