@@ -13,10 +13,14 @@ computed once, in float64.
 import argparse
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+
+# Python puts a script's folder on the path, where its neighbor attacks.py would stand in for the package.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 import torch

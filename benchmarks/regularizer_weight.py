@@ -10,6 +10,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+# Python puts a script's folder on the path, where its neighbor attacks.py would stand in for the package.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 import torch
 from tabulate import tabulate
 from torch import Generator
