@@ -59,8 +59,7 @@ def apgd_targeted(probe: Probe, images: Tensor, config: ApgdTargetedConfig, draw
     worst.keep(rows, images, margin)
     if config.until == "success":
         rows = rows[~probe.is_broken(images, rows, margin)]
-    ranked = logits.scatter(1, probe.goal.classes[:, None], -torch.inf).argsort(dim=1, descending=True, stable=True)
-    tried = ranked[:, : min(config.targets, logits.shape[1] - 1)]  # (n, targets); the true class comes last, untried
+    tried = probe.goal.likeliest_others(logits, config.targets)  # (n, targets)
     climbs = [partial(_toward, targets) for targets in tried.unbind(dim=1) for _ in range(config.restarts)]
     climb_each(climbs, probe, images, rows, config, draws, "apgd-t", worst, first_step=1)
     return worst.images

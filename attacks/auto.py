@@ -60,9 +60,10 @@ def auto(probe: Probe, images: Tensor, config: AutoConfig, draws: Draws) -> Tens
             break
         part = probe.select(rows)
         crafted = entry.attack(part, images[rows], member_config, draws.select(rows))
-        margin = part.margin(crafted, torch.arange(len(rows), device=rows.device), step=part.steps)
+        own = torch.arange(len(rows), device=rows.device)  # the part's own rows
+        margin = part.margin(crafted, own, step=part.steps)
         worst.keep(rows, crafted, margin)
-        broken = part.is_broken(crafted, torch.arange(len(rows), device=rows.device), margin)
+        broken = part.is_broken(crafted, own, margin)
         worst.settle(rows[broken], crafted[broken])
         probe.take_in(part, rows)
         rows = rows[~broken]

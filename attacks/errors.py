@@ -4,6 +4,14 @@ Each carries one sentence that says what is wrong and what to do. The command li
 exits with the class's `exit_code`; anything else that escapes is a bug and shows a traceback.
 """
 
+MOST_NAMED = 10  # images in one message
+
+
+def named_images(sample_ids: list[int]) -> str:
+    """Images for a message: "3, 5, 8", and beyond ten how many more."""
+    more = f" and {len(sample_ids) - MOST_NAMED} more" if len(sample_ids) > MOST_NAMED else ""
+    return ", ".join(str(sample_id) for sample_id in sample_ids[:MOST_NAMED]) + more
+
 
 class ErbenchError(Exception):
     """Base of every exception raised on purpose.

@@ -92,7 +92,7 @@ def fab(probe: Probe, images: Tensor, config: FabConfig, draws: Draws) -> Tensor
     rows = torch.arange(len(images), device=images.device)  # (m,) images still worked on
     logits = probe.logits(images, rows, step=0)
     rows = rows[~_succeed(probe, found, images, images, rows, logits, config)]
-    classes = None if probe.goal.targeted else _likeliest_others(logits, probe.goal, config.targets)
+    classes = None if probe.goal.targeted else probe.goal.likeliest_others(logits, config.targets)
     phases = config.restarts * (1 if classes is None else classes.shape[1])
     for phase in range(phases):
         restart, rank = divmod(phase, phases // config.restarts)
@@ -184,13 +184,6 @@ def _succeed(
     sure = margin > ROUNDING * logits.abs().amax(dim=1)
     found.keep(rows, current, torch.where(met, linf + DOUBTFUL * ~sure, torch.inf))
     return met & sure & ((linf == 0) | (config.until == "success"))
-
-
-def _likeliest_others(logits: Tensor, goal: Goal, most: int) -> Tensor:
-    """The wrong classes with the largest logits, in falling order: (n, classes) -> (n, min(most, classes - 1))."""
-    others = logits.scatter(1, goal.classes[:, None], -torch.inf)
-    ranked = others.argsort(dim=1, descending=True, stable=True)  # the true class comes last
-    return ranked[:, : min(most, logits.shape[1] - 1)]
 
 
 def _lead(target: Tensor, logits: Tensor, goal: Goal) -> Tensor:

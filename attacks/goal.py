@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from attacks.margins import class_margin
@@ -26,6 +27,15 @@ class Goal:
         """(n, classes) logits -> (n,) in logit units; positive where the goal is met, with that confidence."""
         margin = class_margin(logits, self.classes)
         return margin if self.targeted else -margin
+
+    def likeliest_others(self, logits: Tensor, most: int) -> Tensor:
+        """The classes but the goal's own with the largest logits, in falling order.
+
+        (n, classes) logits -> (n, min(most, classes - 1)) int64.
+        """
+        others = logits.scatter(1, self.classes[:, None], -torch.inf)
+        ranked = others.argsort(dim=1, descending=True, stable=True)  # the goal's own class comes last
+        return ranked[:, : min(most, logits.shape[1] - 1)]
 
     def select(self, indices: Tensor) -> "Goal":
         """The goals of the images at `indices`, an (m,) int64 or (n,) bool tensor."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from attacks.errors import ModelError
+from attacks.errors import ModelError, named_images
 from attacks.goal import Goal, Logits, reached
 from attacks.layout import quick_layout
 from attacks.losses import cross_entropy_loss
@@ -19,7 +19,6 @@ from attacks.precision import running_in
 ROUNDING = 1e-4  # of an image's largest logit: what sums in another order may change
 SURE = 1e-3  # logit units
 LOW_PRECISION_ERROR = 0.25  # logit units; margins seen in low precision may be wrong by that much
-MOST_NAMED = 10  # images that an error names
 
 Objective = Callable[[Tensor, Goal], Tensor]
 """(logits (m, classes), goal of these images) -> (m,), to be ascended."""
@@ -233,9 +232,7 @@ class Probe:
         if bool(finite.all()):
             return
         images = self._sample_ids[rows[~finite].cpu()].tolist()
-        named = ", ".join(str(image) for image in images[:MOST_NAMED])
-        more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
-        raise ModelError(f"the model gives NaN or infinite {what} at step {step} for images {named}{more}")
+        raise ModelError(f"the model gives NaN or infinite {what} at step {step} for images {named_images(images)}")
 
     def _note(
         self, step: int, rows: Tensor, logits: Tensor, loss: Tensor | None = None, margin: Tensor | None = None

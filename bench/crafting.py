@@ -5,7 +5,6 @@ libraries' results do depend on the batch: they are given one chunk at a time, a
 """
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from attacks.backends.registry import BACKENDS, NATIVE
-from attacks.contract import AttackEntry, craft
+from attacks.contract import AttackEntry, CraftedBatch, craft
 from attacks.draws import Draws
 from attacks.errors import ModelError
 from attacks.goal import Goal, reached
@@ -24,13 +23,11 @@ from attacks.registry import ATTACKS
 from bench.code_version import code_version
 from bench.fitting import FittedClassifier
 from bench.inference import logits_of_all
-from bench.memory import is_out_of_memory
-from bench.progress import Task
+from bench.memory import BatchSize, is_out_of_memory
 from bench.store import Item
 from bench.workspace import Workspace
 
 CHUNK = 50  # images; what a killed run loses at most of each batch, and what a worker takes
-log = logging.getLogger("erbench")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +87,11 @@ class Crafted:
     vanished: Tensor
     trace: Trace | None = None
 
+    def part(self, part: slice) -> "Crafted":
+        """Of consecutive images."""
+        trace = self.trace and Trace(loss=self.trace.loss[part], margin=self.trace.margin[part])
+        return Crafted(images=self.images[part], vanished=self.vanished[part], trace=trace)
+
 
 def craft_all(
     order: Order, fitted: FittedClassifier, victims: Victims, workspace: Workspace, *, traced: bool = False
@@ -102,42 +104,44 @@ def craft_all(
     """
     count = len(victims.sample_ids)
     chunks = [victims.select(part) for part in torch.arange(count).split(CHUNK)] if count else []
-    items = [_stored(order, fitted, chunk, workspace, traced=traced) for chunk in chunks]
+    code = order.code()
+    identities = [_identity(order, code, fitted, chunk) for chunk in chunks]
+    items = [_stored(identity, workspace, traced=traced) for identity in identities]
     missing = [place for place, item in enumerate(items) if item is None]
-    batch = _Batch(workspace.batch_size)
+    batch = BatchSize(workspace.batch_size)
     with workspace.progress.task(f"crafting {order.attack} on {count} images", len(chunks)) as task:
         for _ in range(len(chunks) - len(missing)):
             task.advance()
         while missing:
             together = max(1, batch.size // CHUNK) if order.is_native else 1
             places, missing = missing[:together], missing[together:]
-            made = _craft(order, fitted, [chunks[place] for place in places], batch, workspace, task, traced=traced)
-            for place, item in zip(places, made, strict=True):
-                items[place] = item
-    crafted = _joined([item for item in items if item is not None], victims.images)
-    require_gradients(order, fitted, victims.goal, crafted)
-    return crafted
+            made = _craft(order, fitted, [chunks[place] for place in places], batch, traced=traced)
+            for place, crafted in zip(places, made, strict=True):
+                items[place] = _store(identities[place], crafted, workspace)
+                task.advance()
+    whole = _joined([item for item in items if item is not None], victims.images)
+    require_gradients(order, fitted, victims.goal, whole)
+    return whole
 
 
-@dataclass(slots=True)
-class _Batch:
-    """How many images pass the model together; halved for good when they do not fit in memory."""
-
-    size: int
-
-
-def _stored(
-    order: Order, fitted: FittedClassifier, chunk: Victims, workspace: Workspace, *, traced: bool
-) -> Item | None:
+def _stored(identity: dict[str, Any], workspace: Workspace, *, traced: bool) -> Item | None:
     store = workspace.store
-    item = store.load("crafted", store.key("crafted", _identity(order, fitted, chunk)))
+    item = store.load("crafted", store.key("crafted", identity))
     lacks_trace = item is not None and traced and "trace_loss" not in item.tensors
     return None if lacks_trace else item
 
 
-def _identity(order: Order, fitted: FittedClassifier, chunk: Victims) -> dict[str, Any]:
+def _store(identity: dict[str, Any], crafted: Crafted, workspace: Workspace) -> Item:
+    tensors = {"images": crafted.images, "vanished": crafted.vanished}
+    if crafted.trace is not None:
+        tensors |= {"trace_loss": crafted.trace.loss, "trace_margin": crafted.trace.margin}
+    store = workspace.store
+    return store.save("crafted", store.key("crafted", identity), spec=identity, tensors=tensors, details={})
+
+
+def _identity(order: Order, code: str, fitted: FittedClassifier, chunk: Victims) -> dict[str, Any]:
     return {
-        "code": order.code(),
+        "code": code,
         "classifier": fitted.key,
         "order": order,
         "sample_ids": chunk.sample_ids.tolist(),
@@ -148,69 +152,49 @@ def _identity(order: Order, fitted: FittedClassifier, chunk: Victims) -> dict[st
 
 
 def _craft(
-    order: Order,
-    fitted: FittedClassifier,
-    chunks: Sequence[Victims],
-    batch: _Batch,
-    workspace: Workspace,
-    task: Task,
-    *,
-    traced: bool,
-) -> list[Item]:
-    """Attack several chunks together and store each."""
+    order: Order, fitted: FittedClassifier, chunks: Sequence[Victims], batch: BatchSize, *, traced: bool
+) -> list[Crafted]:
+    """Attack several chunks together; what came of each."""
     images = torch.cat([chunk.images for chunk in chunks])
     goal = Goal(classes=torch.cat([chunk.goal.classes for chunk in chunks]), targeted=chunks[0].goal.targeted)
     victims = Victims(images=images, sample_ids=torch.cat([chunk.sample_ids for chunk in chunks]), goal=goal)
     crafted = _craft_what_fits(order, fitted, victims, batch, traced=traced)
-    items, start = [], 0
+    parts, start = [], 0
     for chunk in chunks:
-        part = slice(start, start := start + len(chunk.sample_ids))
-        tensors = {"images": crafted.images[part], "vanished": crafted.vanished[part]}
-        if crafted.trace is not None:
-            tensors |= {"trace_loss": crafted.trace.loss[part], "trace_margin": crafted.trace.margin[part]}
-        identity = _identity(order, fitted, chunk)
-        key = workspace.store.key("crafted", identity)
-        items.append(workspace.store.save("crafted", key, spec=identity, tensors=tensors, details={}))
-        task.advance()
-    return items
+        parts.append(crafted.part(slice(start, start := start + len(chunk.sample_ids))))
+    return parts
 
 
 def _craft_what_fits(
-    order: Order, fitted: FittedClassifier, victims: Victims, batch: _Batch, *, traced: bool
+    order: Order, fitted: FittedClassifier, victims: Victims, batch: BatchSize, *, traced: bool
 ) -> Crafted:
     """Attack in batches; one that does not fit in memory is halved and tried again, down to a single image.
 
     Another library is given all victims, one chunk, at once: halving them would change its results.
     """
-    done: list[Crafted] = []
-    rest = torch.arange(len(victims.sample_ids))
-    while len(rest):
-        part = victims.select(rest[: batch.size] if order.is_native else rest)
-        try:
-            done.append(_attack(order, fitted, part, traced=traced))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            size = len(part.sample_ids)
-            if not order.is_native:
-                raise ModelError(
-                    f"{size} images do not fit in memory under {order.attack} with --backend {order.backend}, whose "
-                    "results depend on how many there are; --backend native takes fewer at a time"
-                ) from error
-            if size == 1:
-                raise ModelError(f"not even one image fits in memory under {order.attack}: {error}") from error
-            batch.size = size // 2
-            log.warning("%d images do not fit in memory under %s; going on with %d", size, order.attack, batch.size)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            continue
-        rest = rest[len(part.sample_ids) :]
-    return reduce(_join, done)
+    if order.is_native:
+        count = len(victims.sample_ids)
+        parts = batch.run(
+            lambda part: attack(order, fitted, victims.select(torch.arange(count)[part]), traced=traced),
+            count,
+            under=order.attack,
+        )
+        return reduce(_join, map(_kept, parts))
+    try:
+        return _kept(attack(order, fitted, victims, traced=traced))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"{len(victims.sample_ids)} images do not fit in memory under {order.attack} with --backend "
+            f"{order.backend}, whose results depend on how many there are; --backend native takes fewer at a time"
+        ) from error
 
 
-def _attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced: bool) -> Crafted:
+def attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced: bool = False) -> CraftedBatch:
+    """Attack all victims at once; nothing is stored."""
     draws = Draws(seed=order.seed, sample_ids=victims.sample_ids)
-    crafted = craft(
+    return craft(
         order.entry,
         fitted.classifier,
         victims.images,
@@ -220,6 +204,10 @@ def _attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced:
         precision=order.precision,
         traced=traced,
     )
+
+
+def _kept(crafted: CraftedBatch) -> Crafted:
+    """What is stored of a batch; the rest is measured anew from the images."""
     return Crafted(images=crafted.images, vanished=crafted.vanished, trace=crafted.trace)
 
 

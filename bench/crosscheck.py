@@ -14,11 +14,9 @@ from torch import Generator, Tensor
 
 from attacks.backends.contract import BackendEntry
 from attacks.backends.registry import BACKENDS, NATIVE
-from attacks.contract import craft
-from attacks.draws import Draws
 from attacks.errors import AttackError, ErbenchError, RequestError
 from attacks.registry import ATTACKS
-from bench.crafting import CHUNK, Crafted, Order, Victims, require_gradients
+from bench.crafting import CHUNK, Crafted, Order, Victims, attack, require_gradients
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier
 from bench.judge import Exhibit, judge
@@ -167,17 +165,7 @@ def _attack(order: Order, fitted: FittedClassifier, victims: Victims, batch_size
     """What an implementation makes of all victims, and the forward passes it took; in batches as a run has them."""
     images, vanished, passes = [], [], 0
     for part in torch.arange(len(victims.sample_ids)).split(batch_size if order.is_native else CHUNK):
-        some = victims.select(part)
-        draws = Draws(seed=order.seed, sample_ids=some.sample_ids)
-        crafted = craft(
-            order.entry,
-            fitted.classifier,
-            some.images,
-            some.goal,
-            order.config,
-            draws,
-            precision=order.precision,
-        )
+        crafted = attack(order, fitted, victims.select(part))
         images.append(crafted.images)
         vanished.append(crafted.vanished)
         passes += crafted.passes
