@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from attacks.errors import ModelError, named_images
 from attacks.goal import Goal, Logits, reached
-from attacks.layout import quick_layout
+from attacks.layout import channels_last_weights
 from attacks.losses import cross_entropy_loss
 from attacks.precision import running_in
 
@@ -76,7 +76,7 @@ class Probe:
         self.steps = 0  # one more than the last step looked at
         self._logits_of = logits_of
         self._largest = torch.zeros_like(goal.classes, dtype=torch.float32)  # logit of each image, in the latest look
-        self._quick = quick_layout(logits_of, goal.classes.device)
+        self._quick = channels_last_weights(logits_of, goal.classes.device)
         self._sample_ids = sample_ids
         self._precision = precision
         self._looks: list[tuple[int, Tensor, Tensor, Tensor]] | None = [] if traced else None

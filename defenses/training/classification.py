@@ -16,8 +16,8 @@ from defenses.training.contract import (
     Report,
     TrainingConfig,
     accuracy_of,
+    held_channels_last,
     make_schedule,
-    quick_layout,
     shuffled_batches,
 )
 
@@ -42,7 +42,7 @@ def train_by_cross_entropy(
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     schedule = make_schedule(optimizer, config)
     history = []
-    with quick_layout(network):
+    with held_channels_last(network):
         for epoch in range(1, config.epochs + 1):
             network.train()
             meter = Meter()

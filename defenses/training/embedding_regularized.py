@@ -25,8 +25,8 @@ from defenses.training.contract import (
     Report,
     TrainingConfig,
     accuracy_of,
+    held_channels_last,
     make_schedule,
-    quick_layout,
     shuffled_batches,
 )
 from defenses.training.regularizers import REGULARIZERS, Regularizer, check_kl_prior, make_regularizer
@@ -100,7 +100,7 @@ def train_embedding_regularized(
     )
     schedule = make_schedule(optimizer, config)
     history = []
-    with quick_layout(network):
+    with held_channels_last(network):
         for epoch in range(1, config.epochs + 1):
             network.train()
             meter = Meter()
