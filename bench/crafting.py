@@ -6,7 +6,7 @@ libraries' results do depend on the batch: they are given one chunk at a time, a
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -81,11 +81,13 @@ class Crafted:
     images: (n, c, h, w) float32 in [0, 1], on the victims' device. Whether they succeed is for the judge to say.
     vanished: (n,) bool, every gradient that the attack asked for was exactly zero.
     trace: loss and margin of every step, when they were asked for.
+    keys: of the stored chunks, in order; empty for what is not stored.
     """
 
     images: Tensor
     vanished: Tensor
     trace: Trace | None = None
+    keys: tuple[str, ...] = ()
 
     def part(self, part: slice) -> "Crafted":
         """Of consecutive images."""
@@ -121,7 +123,7 @@ def craft_all(
                 task.advance()
     whole = _joined([item for item in items if item is not None], victims.images)
     require_gradients(order, fitted, victims.goal, whole)
-    return whole
+    return replace(whole, keys=tuple(workspace.store.key("crafted", identity) for identity in identities))
 
 
 def _stored(identity: dict[str, Any], workspace: Workspace, *, traced: bool) -> Item | None:

@@ -16,6 +16,7 @@ from attacks.backends.contract import BackendEntry
 from attacks.backends.registry import BACKENDS, NATIVE
 from attacks.errors import AttackError, ErbenchError, RequestError
 from attacks.registry import ATTACKS
+from bench.cell import Cell
 from bench.crafting import CHUNK, Crafted, Order, Victims, attack, require_gradients
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier
@@ -23,7 +24,6 @@ from bench.judge import Exhibit, judge
 from bench.metrics.rates import Rate, rate
 from bench.pipeline import open_studio
 from bench.spec import RunSpec
-from bench.sweep import Cell
 from bench.workspace import Workspace
 
 FARTHER = 1.005  # times the peer's distance; what counts as beaten in distance
@@ -95,7 +95,7 @@ def crosscheck(cell: Cell, backends: Sequence[str], workspace: Workspace) -> lis
     chosen = [BACKENDS.get(name) for name in backends]
     for backend in chosen:  # before anything is trained
         backend.attack(spec.attack, ATTACKS.get(spec.attack).attack)
-    studio = open_studio(spec, cell.dataset, workspace, cell.user_model)
+    studio = open_studio(cell, workspace)
     clean = studio.clean("test", _right_images(studio))
     return [_contender(backend, spec, studio, clean) for backend in chosen]
 

@@ -29,6 +29,7 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
         notes=attack_notes(outcomes[right])
         + vanishing_note(crafted, outcomes)
         + _strictness_note(spec, outcomes[right]),
+        stored={"test": crafted.keys},
         trace=crafted.trace,
         exhibits=[clean, adversarial],
     )

@@ -33,12 +33,15 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
     spec = studio.spec
     only_reached = detector_spec.counted == "reached"
     with clock.station("fit"):
-        detector = fit_detector(detector_spec, studio.fitted, spec.classifier, studio.dataset, studio.workspace)
+        fitted = fit_detector(detector_spec, studio.fitted, spec.classifier, studio.dataset, studio.workspace)
+        detector = fitted.detector
     with clock.station("craft"):
         test = studio.clean("test", sets.test)
         attacked_test, crafted = studio.attacked(test)
         fit = studio.clean("fit", sets.fit)
-        attacked_fit = studio.attacked_for_training(fit, detector_spec.train_attack, detector_spec.train_attack_config)
+        attacked_fit, crafted_fit = studio.attacked_for_training(
+            fit, detector_spec.train_attack, detector_spec.train_attack_config
+        )
     with clock.station("judge"):
         fit_rows, _, fit_noise = _judge_set(studio, detector_spec, detector, fit, attacked_fit)
         test_rows, noisy_test, test_noise = _judge_set(studio, detector_spec, detector, test, attacked_test)
@@ -59,6 +62,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         + _floor_note(spec, outcomes)
         + _direction_note(decision)
         + _noise_notes(noise),
+        stored={"detector": fitted.key, "test": crafted.keys, "fit": crafted_fit.keys},
         trace=crafted.trace,
         exhibits=[test, noisy_test, attacked_test],
     )

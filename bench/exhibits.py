@@ -53,10 +53,10 @@ class Studio:
         )
         return self._adversarial(clean, order, spec.target, traced=self.workspace.traced)
 
-    def attacked_for_training(self, clean: Exhibit, attack: str, config: Any) -> Exhibit:
+    def attacked_for_training(self, clean: Exhibit, attack: str, config: Any) -> tuple[Exhibit, Crafted]:
         """What set I holds: untargeted, and by our own implementation whoever makes the test images."""
         order = Order(attack=attack, config=config, precision=self.spec.precision, seed=self.spec.seed)
-        return self._adversarial(clean, order, "none", traced=False)[0]
+        return self._adversarial(clean, order, "none", traced=False)
 
     def goal(self, clean: Exhibit, target: str) -> Goal:
         """What an attack is to make of clean images."""

@@ -16,6 +16,7 @@ class Findings:
     """What goes into the record, and what is left beside it.
 
     outcomes: one row an image; metrics, detector, notes: see `bench.record`; exhibits: of set II, for pictures.
+    stored: keys of the detector and of the crafted chunks; see `bench.record`.
     trace: loss and margin of the test attack's steps, when they are kept.
     """
 
@@ -24,6 +25,7 @@ class Findings:
     detector: dict[str, Any]
     notes: list[str]
     exhibits: list[Exhibit]
+    stored: dict[str, Any]
     trace: Trace | None = None
 
 

@@ -37,6 +37,14 @@ class FittedClassifier:
         return self.classifier
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedDetector:
+    """detector: what comes before the logistic regression; key: in the store."""
+
+    detector: Detector
+    key: str
+
+
 def classifier_code(entry: ClassifierEntry) -> str:
     """Version of the code that a classifier comes from; empty for the user's own, known by its digests."""
     functions = (entry.configure, entry.build, entry.train)
@@ -97,7 +105,7 @@ def check_detector(spec: DetectorSpec, of: ClassifierSpec, dataset: Dataset) -> 
 
 def fit_detector(
     spec: DetectorSpec, fitted: FittedClassifier, of: ClassifierSpec, dataset: Dataset, workspace: Workspace
-) -> Detector:
+) -> FittedDetector:
     """Fit what comes before the logistic regression on the classifier's training images, or load it.
 
     Raises:
@@ -122,7 +130,8 @@ def fit_detector(
             task.advance()
         item = store.save("detectors", key, spec=identity, tensors=detector.tensors(), details={})
     # restored also when it was just fitted, so that a first and a second run see the same bytes
-    return entry.restore({name: tensor.to(device) for name, tensor in item.tensors.items()}, spec.config)
+    tensors = {name: tensor.to(device) for name, tensor in item.tensors.items()}
+    return FittedDetector(detector=entry.restore(tensors, spec.config), key=key)
 
 
 def _accuracy(network: Classifier, spec: ClassifierSpec, dataset: Dataset, workspace: Workspace) -> float:

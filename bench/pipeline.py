@@ -1,6 +1,7 @@
 """A run, station by station: dataset -> fitted defense -> crafted images -> judged outcomes -> record."""
 
 import logging
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from attacks.errors import NotConvergedError
 from attacks.registry import ATTACKS
 from bench.canonical import plain
+from bench.cell import Cell
 from bench.code_version import code_version
 from bench.crafting import Order
 from bench.datasets.contract import Dataset
@@ -27,7 +29,6 @@ from bench.record import Record, load_record, save_record
 from bench.spec import RunSpec
 from bench.stations import Clock
 from bench.traces import TRACE, save_trace
-from bench.user_model import UserModel
 from bench.workspace import Workspace
 from defenses.contract import ClassifierEntry, DetectorEntry
 from defenses.registry import DEFENSES
@@ -36,17 +37,15 @@ log = logging.getLogger("erbench")
 PART = 1000  # test images held as floats at once
 
 
-def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: UserModel | None = None) -> Record:
+def run_cell(cell: Cell, workspace: Workspace) -> Record:
     """Run one cell, or read its record when it has been run before.
 
     A run leaves `runs/<hash>/` with `outcomes.parquet`, `examples.png`, `table.tex`, `trace.parquet` when traces are
     kept, and, last, `record.json`.
 
     Args:
-        spec: the cell.
-        dataset: its data.
+        cell: what to run.
         workspace: where it runs.
-        user_model: the model of a spec that names the user's own.
 
     Raises:
         RequestError: the data do not hold what the spec asks for.
@@ -54,8 +53,8 @@ def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: 
         ModelError: the model gives NaN, or gradients that say nothing.
         DataError: the results folder cannot be written to.
     """
-    run_id = spec.run_id(dataset.digest)
-    folder = workspace.run_dir(run_id)
+    spec, dataset = cell.spec, cell.dataset
+    folder = workspace.run_dir(cell.run_id)
     known = load_record(folder)
     if known is not None and known.status != "error":
         is_current = known.code == code_of(spec)
@@ -66,16 +65,16 @@ def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: 
     clock = Clock()
     try:
         with clock.station("fit"):
-            fitted = _fitted(spec, dataset, workspace, user_model)
+            fitted = _fitted(cell, workspace)
             embedding = embedding_distance(spec.classifier, fitted, dataset, workspace)
     except NotConvergedError as verdict:
-        record = make_record(spec, dataset, workspace, clock, status="not-converged", message=str(verdict))
+        record = make_record(cell, workspace, clock, status="not-converged", message=str(verdict))
         save_record(folder, record, None)
         return record
 
-    findings = _evaluate(spec, dataset, fitted, workspace, clock)
+    findings = _evaluate(cell, fitted, workspace, clock)
     findings.metrics.update({"embedding": embedding} if embedding else {})
-    record = make_record(spec, dataset, workspace, clock, fitted=fitted, findings=findings)
+    record = make_record(cell, workspace, clock, fitted=fitted, findings=findings)
     save_examples(folder / "examples.png", findings.exhibits, findings.outcomes, dataset.class_names, spec.label)
     save_latex(folder / "table.tex", [record])
     if findings.trace is not None:
@@ -84,15 +83,20 @@ def run_cell(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: 
     return record
 
 
-def open_studio(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: UserModel | None = None) -> Studio:
-    """Fit, or find, the classifier of a cell and predict the test split; arguments as `run_cell`."""
-    fitted = _fitted(spec, dataset, workspace, user_model)
-    logits = _test_logits(fitted, dataset, workspace.device)
-    return Studio(spec=spec, dataset=dataset, fitted=fitted, workspace=workspace, logits=logits)
+def open_studio(cell: Cell, workspace: Workspace) -> Studio:
+    """Fit, or find, the classifier of a cell and predict the test split."""
+    return _studio(cell, _fitted(cell, workspace), workspace)
 
 
-def _fitted(spec: RunSpec, dataset: Dataset, workspace: Workspace, user_model: UserModel | None) -> FittedClassifier:
-    return user_model.fitted(workspace.device) if user_model else fit_classifier(spec.classifier, dataset, workspace)
+def _studio(cell: Cell, fitted: FittedClassifier, workspace: Workspace) -> Studio:
+    logits = _test_logits(fitted, cell.dataset, workspace.device)
+    return Studio(spec=cell.spec, dataset=cell.dataset, fitted=fitted, workspace=workspace, logits=logits)
+
+
+def _fitted(cell: Cell, workspace: Workspace) -> FittedClassifier:
+    if cell.user_model is not None:
+        return cell.user_model.fitted(workspace.device)
+    return fit_classifier(cell.spec.classifier, cell.dataset, workspace)
 
 
 def code_of(spec: RunSpec) -> dict[str, str]:
@@ -109,12 +113,10 @@ def code_of(spec: RunSpec) -> dict[str, str]:
     return versions
 
 
-def _evaluate(
-    spec: RunSpec, dataset: Dataset, fitted: FittedClassifier, workspace: Workspace, clock: Clock
-) -> Findings:
+def _evaluate(cell: Cell, fitted: FittedClassifier, workspace: Workspace, clock: Clock) -> Findings:
+    spec, dataset = cell.spec, cell.dataset
     with clock.station("predict"):
-        logits = _test_logits(fitted, dataset, workspace.device)
-    studio = Studio(spec=spec, dataset=dataset, fitted=fitted, workspace=workspace, logits=logits)
+        studio = _studio(cell, fitted, workspace)
     correct = studio.correct
     sets = choose_sets(
         spec.protocol,
@@ -143,8 +145,7 @@ def _test_logits(fitted: FittedClassifier, dataset: Dataset, device: torch.devic
 
 
 def make_record(
-    spec: RunSpec,
-    dataset: Dataset,
+    cell: Cell,
     workspace: Workspace,
     clock: Clock,
     *,
@@ -155,13 +156,15 @@ def make_record(
 ) -> Record:
     """The record of a cell, finished or not; an unfinished one has a status, a message, and no numbers."""
     return Record(
-        run_id=spec.run_id(dataset.digest),
+        run_id=cell.run_id,
         status=status,
         message=message,
-        label=spec.label,
-        spec=plain(spec),
-        dataset_digest=dataset.digest,
-        code=code_of(spec),
+        label=cell.spec.label,
+        spec=plain(cell.spec),
+        dataset_digest=cell.dataset.digest,
+        code=code_of(cell.spec),
+        stored=plain(_stored(fitted, findings)),
+        request=plain(cell.request),
         metrics=plain(findings.metrics) if findings else {},
         training=fitted.history if fitted else [],
         detector=findings.detector if findings else {},
@@ -170,3 +173,9 @@ def make_record(
         provenance=provenance(workspace.device),
         command=workspace.command,
     )
+
+
+def _stored(fitted: FittedClassifier | None, findings: Findings | None) -> dict[str, Any]:
+    if fitted is None or findings is None:
+        return {}
+    return {"classifier": fitted.key} | findings.stored

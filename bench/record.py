@@ -11,8 +11,8 @@ import pandas as pd
 from bench.canonical import full_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 from bench.metrics.rates import Rate
-from bench.spec import SCHEMA
 
+SCHEMA = 3  # of the record's layout; no run's hash depends on it
 log = logging.getLogger("erbench")
 
 
@@ -27,6 +27,9 @@ class Record:
     metrics: by name, rates as dicts of `bench.metrics.rates.Rate`, other numbers as they are.
     training: one dict an epoch; detector: what was fitted (bandwidth, weights, noise), empty for classifiers.
     code: versions of the code that made it, by part (`bench.code_version`).
+    stored: keys, in the store, of what the numbers follow from: "classifier", "detector", and of the crafted chunks in
+        order "test" and "fit"; empty for records older than this field.
+    request: what was asked for (`bench.request.Request`), from which the spec follows again.
     notes: sentences a reader of the numbers should know.
     seconds: per station; provenance: versions, revision, machine; command: makes the record again.
     """
@@ -42,6 +45,8 @@ class Record:
     training: list[dict[str, Any]]
     detector: dict[str, Any]
     code: dict[str, str] = field(default_factory=dict)
+    stored: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
     notes: list[str]
     seconds: dict[str, float]
     provenance: dict[str, Any]

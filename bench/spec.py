@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.canonical import content_hash
 
-SCHEMA = 2
+SCHEMA = 2  # of the spec: part of every run's hash
 PROTOCOLS = ("sound", "paper")
 COUNTED = ("reached", "all")
 

@@ -3,12 +3,12 @@
 import logging
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attacks.errors import ErbenchError, RequestError
 from attacks.registry import ATTACKS
+from bench.cell import Cell
 from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
 from bench.files import require_writable
@@ -18,21 +18,11 @@ from bench.model_checks import MOST_IMAGES, check_user_model
 from bench.pipeline import make_record, run_cell
 from bench.record import Record, save_record
 from bench.request import Request, resolve
-from bench.spec import RunSpec
 from bench.stations import Clock
 from bench.user_model import UserModel, load_user_model
 from bench.workspace import Workspace
 
 log = logging.getLogger("erbench")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """A run ready to start: its spec, its data, and the user's own model where that is what is attacked."""
-
-    spec: RunSpec
-    dataset: Dataset
-    user_model: UserModel | None = None
 
 
 def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell]:
@@ -65,7 +55,7 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
             raise RequestError(f"--trace looks into our own attacks; {spec.backend}'s steps cannot be seen")
         if spec.detector is not None:
             check_detector(spec.detector, spec.classifier, datasets[key])
-        cells.append(Cell(spec=spec, dataset=datasets[key], user_model=user_model))
+        cells.append(Cell(request=request, spec=spec, dataset=datasets[key], user_model=user_model))
     return cells
 
 
@@ -105,7 +95,7 @@ def sweep(cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
     require_writable(workspace.results_dir)
     for cell in cells:
         try:
-            yield run_cell(cell.spec, cell.dataset, workspace, cell.user_model)
+            yield run_cell(cell, workspace)
         except Exception as error:
             if len(cells) == 1:
                 raise
@@ -115,6 +105,6 @@ def sweep(cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
 
 
 def _error_record(cell: Cell, message: str, workspace: Workspace) -> Record:
-    record = make_record(cell.spec, cell.dataset, workspace, Clock(), status="error", message=message)
+    record = make_record(cell, workspace, Clock(), status="error", message=message)
     save_record(workspace.run_dir(record.run_id), record, None)
     return record

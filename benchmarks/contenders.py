@@ -41,7 +41,7 @@ def subject(defense: str, count: int, workspace: Workspace) -> Subject:
     """A classifier of the harness (trained on MNIST, recipe quick, or found in the store) and `count` right images."""
     values = {"dataset": ["mnist"], "defense": [defense], "attack": ["pgd"]}
     (cell,) = plan(values, workspace)
-    studio = open_studio(cell.spec, cell.dataset, workspace)
+    studio = open_studio(cell, workspace)
     ids = torch.nonzero(studio.correct).flatten()[:count]
     clean = studio.clean("test", ids)
     labels = clean.labels.to(workspace.device)

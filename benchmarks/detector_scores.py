@@ -185,7 +185,7 @@ def main() -> None:
     device = choose_device(asked.device)
     workspace = Workspace(results_dir=asked.results_dir, data_dir=asked.data_dir, device=device)
     (cell,) = plan({"dataset": ["mnist"], "defense": ["standard"], "attack": ["fgsm"]}, workspace)
-    studio = open_studio(cell.spec, cell.dataset, workspace)
+    studio = open_studio(cell, workspace)
     images = studio.dataset.test.images(slice(asked.images)).to(device)
     predictions = studio.logits[: asked.images].argmax(dim=1).to(device)
 
