@@ -30,6 +30,10 @@ class DataError(ErbenchError):
     """The data are missing, truncated, or not what they claim to be."""
 
 
+class DamagedError(DataError):
+    """What is stored is not what was stored: its bytes do not match their checksum, or its content its name."""
+
+
 class ModelError(ErbenchError):
     """A model breaks the contract that every attack relies on: eval mode, logits rather than probabilities."""
 

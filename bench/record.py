@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from attacks.errors import DamagedError, DataError
 from bench.canonical import full_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 from bench.metrics.rates import Rate
@@ -78,26 +79,37 @@ def save_record(folder: Path, record: Record, outcomes: pd.DataFrame | None) -> 
 
 def load_record(folder: Path) -> Record | None:
     """The record in `folder`, or None when there is none, or a damaged one, which is reported."""
+    try:
+        return read_record(folder)
+    except DataError as error:
+        log.warning("%s; it is not used", error)
+        return None
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in `folder`, or None when there is none.
+
+    Raises:
+        DataError: it has a newer schema; as `DamagedError` when it is not what was written, or not of this run.
+    """
     path = folder / "record.json"
     if not path.exists():
         return None
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"))
         body = envelope["record"]
+        if body["schema"] > SCHEMA:
+            raise DataError(f"{path} has schema {body['schema']}, this version reads up to {SCHEMA}")
         if complaint := _complaint(envelope, folder):
-            log.warning("%s %s; it is not used", path, complaint)
-            return None
+            raise DamagedError(f"{path} {complaint}")
         return Record(**body)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("%s cannot be read (%s); skipped", path, error)
-        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedError(f"{path} cannot be read ({error})") from error
 
 
 def _complaint(envelope: dict[str, Any], folder: Path) -> str:
     """What is wrong with a record; empty when it is what it should be."""
     body = envelope["record"]
-    if body["schema"] > SCHEMA:
-        return f"has schema {body['schema']}, this version reads up to {SCHEMA}"
     if body["run_id"] != folder.name:
         return f"is the record of run {body['run_id']}, not of this folder"
     if full_hash(body) != envelope["sha256"]:

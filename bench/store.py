@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from attacks.errors import DamagedError, DataError
 from bench.canonical import content_hash, full_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 
@@ -24,10 +25,14 @@ log = logging.getLogger("erbench")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A stored thing. tensors: by name, on the CPU; details: whatever JSON was stored beside them."""
+    """A stored thing.
+
+    tensors: by name, on the CPU; details: whatever JSON was stored beside them; spec: what it was made from, as JSON.
+    """
 
     tensors: dict[str, Tensor]
     details: dict[str, Any]
+    spec: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +47,35 @@ class Store:
 
     def load(self, kind: str, key: str) -> Item | None:
         """The item, or None when it is absent. A damaged or foreign one is reported and counts as absent."""
-        tensors_path, details_path = self._paths(kind, key)
+        try:
+            return self.read(kind, key)
+        except DataError as error:
+            log.warning("%s; it is not loaded but made again", error)
+            return None
+
+    def read(self, kind: str, key: str) -> Item | None:
+        """The item, or None when it is absent.
+
+        Raises:
+            DataError: it is of another format; as `DamagedError` when it is not what was stored.
+        """
+        tensors_path, details_path = self.paths(kind, key)
         if not details_path.exists():
             return None
         try:
-            envelope = json.loads(details_path.read_text())
+            envelope = json.loads(details_path.read_text(encoding="utf-8"))
+            if envelope.get("format") != FORMAT:
+                raise DataError(f"{details_path} has format {envelope.get('format')}, this version reads {FORMAT}")
             if complaint := self._complaint(envelope, kind, key):
-                log.warning("%s %s; it is not loaded but made again", details_path, complaint)
-                return None
-            return Item(tensors=load_file(tensors_path), details=envelope["details"])
-        except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
-            log.warning("%s cannot be read (%s); it is made again", details_path, error)
-            return None
+                raise DamagedError(f"{details_path} {complaint}")
+            tensors = load_file(tensors_path)
+            return Item(tensors=tensors, details=envelope["details"], spec=envelope["spec"])
+        except (OSError, ValueError, KeyError, AttributeError, RecursionError, SafetensorError) as error:
+            raise DamagedError(f"{details_path} cannot be read ({error})") from error
 
     def save(self, kind: str, key: str, *, spec: Any, tensors: dict[str, Tensor], details: Any) -> Item:
         """Store an item whole; `DataError` when the folder cannot be written to."""
-        tensors_path, details_path = self._paths(kind, key)
+        tensors_path, details_path = self.paths(kind, key)
         held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         write_atomically(tensors_path, lambda path: save_file(held, path))
         envelope = {
@@ -69,13 +87,13 @@ class Store:
             "details": plain(details),
         }
         write_atomically(details_path, lambda path: write_text(path, json.dumps(envelope, indent=1)))
-        return Item(tensors=held, details=envelope["details"])
+        return Item(tensors=held, details=envelope["details"], spec=envelope["spec"])
 
     def _complaint(self, envelope: dict[str, Any], kind: str, key: str) -> str:
         """What is wrong with an item; empty when it is what it should be."""
-        tensors_path, _ = self._paths(kind, key)
-        if envelope.get("format") != FORMAT or envelope.get("kind") != kind:
-            return "is not of this version's format"
+        tensors_path, _ = self.paths(kind, key)
+        if envelope["kind"] != kind:
+            return f"is one of the {envelope['kind']}"
         if self.key(kind, envelope["spec"]) != key:
             return "holds what another spec made"
         if full_hash(envelope["details"]) != envelope["details_sha256"]:
@@ -84,6 +102,7 @@ class Store:
             return f"has tensors ({tensors_path.name}) that do not match their checksum"
         return ""
 
-    def _paths(self, kind: str, key: str) -> tuple[Path, Path]:
+    def paths(self, kind: str, key: str) -> tuple[Path, Path]:
+        """The files of an item: tensors, and the JSON that says it is complete."""
         folder = self.root / kind
         return folder / f"{key}.safetensors", folder / f"{key}.json"
