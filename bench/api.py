@@ -13,7 +13,7 @@ from attacks.registration import unknown_name
 from bench.options import OPTIONS, parse_value
 from bench.progress import Progress, Silent
 from bench.record import Record, load_records
-from bench.sweep import plan, sweep
+from bench.sweep import in_order, plan, sweep
 from bench.workspace import Workspace, choose_batch_size, choose_device
 
 
@@ -64,7 +64,8 @@ def run(
         traced=trace,
         progress=progress or Silent(),
     )
-    return list(sweep(plan(values, workspace), workspace))
+    cells = plan(values, workspace)
+    return in_order(cells, sweep(cells, workspace))
 
 
 __all__ = ["load_records", "run"]

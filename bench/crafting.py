@@ -5,7 +5,8 @@ libraries' results do depend on the batch: they are given one chunk at a time, a
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -24,7 +25,7 @@ from bench.code_version import code_version
 from bench.fitting import FittedClassifier
 from bench.inference import logits_of_all
 from bench.memory import BatchSize, is_out_of_memory
-from bench.store import Item
+from bench.store import Item, Store
 from bench.workspace import Workspace
 
 CHUNK = 50  # images; what a killed run loses at most of each batch, and what a worker takes
@@ -105,40 +106,80 @@ def craft_all(
             little memory.
     """
     count = len(victims.sample_ids)
-    chunks = [victims.select(part) for part in torch.arange(count).split(CHUNK)] if count else []
-    code = order.code()
-    identities = [_identity(order, code, fitted, chunk) for chunk in chunks]
-    items = [_stored(identity, workspace, traced=traced) for identity in identities]
-    missing = [place for place, item in enumerate(items) if item is None]
+    work = _work(order, fitted, victims, workspace, traced=traced)
     batch = BatchSize(workspace.batch_size)
-    with workspace.progress.task(f"crafting {order.attack} on {count} images", len(chunks)) as task:
-        for _ in range(len(chunks) - len(missing)):
-            task.advance()
-        while missing:
-            together = max(1, batch.size // CHUNK) if order.is_native else 1
-            places, missing = missing[:together], missing[together:]
-            made = _craft(order, fitted, [chunks[place] for place in places], batch, traced=traced)
-            for place, crafted in zip(places, made, strict=True):
-                items[place] = _store(identities[place], crafted, workspace)
+    with workspace.progress.task(f"crafting {order.attack} on {count} images", len(work)) as task:
+        for piece in work:
+            if piece.find():
                 task.advance()
-    whole = _joined([item for item in items if item is not None], victims.images)
+        while missing := [piece for piece in work if piece.item is None]:
+            together = max(1, batch.size // CHUNK) if order.is_native else 1
+            with _claimed(missing, together) as pieces:
+                for piece in pieces:
+                    piece.find()
+                todo = [piece for piece in pieces if piece.item is None]
+                made = _craft(order, fitted, [piece.victims for piece in todo], batch, traced=traced) if todo else []
+                for piece, crafted in zip(todo, made, strict=True):
+                    piece.save(crafted)
+            for _ in pieces:
+                task.advance()
+    whole = _joined([piece.item for piece in work if piece.item is not None], victims.images)
     require_gradients(order, fitted, victims.goal, whole)
-    return replace(whole, keys=tuple(workspace.store.key("crafted", identity) for identity in identities))
+    return replace(whole, keys=tuple(piece.key for piece in work))
 
 
-def _stored(identity: dict[str, Any], workspace: Workspace, *, traced: bool) -> Item | None:
-    store = workspace.store
-    item = store.load("crafted", store.key("crafted", identity))
-    lacks_trace = item is not None and traced and "trace_loss" not in item.tensors
-    return None if lacks_trace else item
+@dataclass(slots=True, kw_only=True)
+class _Piece:
+    """A chunk of images on its way into the store. item: what the store holds, once it is known."""
+
+    victims: Victims
+    identity: dict[str, Any]
+    key: str
+    store: Store
+    traced: bool
+    item: Item | None = None
+
+    def find(self) -> bool:
+        """Look into the store; whether it holds what is needed."""
+        item = self.store.load("crafted", self.key)
+        lacks_trace = item is not None and self.traced and "trace_loss" not in item.tensors
+        self.item = None if lacks_trace else item
+        return self.item is not None
+
+    def save(self, crafted: Crafted) -> None:
+        """Put what was crafted into the store."""
+        tensors = {"images": crafted.images, "vanished": crafted.vanished}
+        if crafted.trace is not None:
+            tensors |= {"trace_loss": crafted.trace.loss, "trace_margin": crafted.trace.margin}
+        self.item = self.store.save("crafted", self.key, spec=self.identity, tensors=tensors, details={})
 
 
-def _store(identity: dict[str, Any], crafted: Crafted, workspace: Workspace) -> Item:
-    tensors = {"images": crafted.images, "vanished": crafted.vanished}
-    if crafted.trace is not None:
-        tensors |= {"trace_loss": crafted.trace.loss, "trace_margin": crafted.trace.margin}
-    store = workspace.store
-    return store.save("crafted", store.key("crafted", identity), spec=identity, tensors=tensors, details={})
+def _work(
+    order: Order, fitted: FittedClassifier, victims: Victims, workspace: Workspace, *, traced: bool
+) -> list[_Piece]:
+    count, store, code = len(victims.sample_ids), workspace.store, order.code()
+    pieces = []
+    for part in torch.arange(count).split(CHUNK) if count else ():
+        chunk = victims.select(part)
+        identity = _identity(order, code, fitted, chunk)
+        key = store.key("crafted", identity)
+        pieces.append(_Piece(victims=chunk, identity=identity, key=key, store=store, traced=traced))
+    return pieces
+
+
+@contextmanager
+def _claimed(missing: Sequence[_Piece], together: int) -> Iterator[list[_Piece]]:
+    """Claim up to `together` chunks that nobody else works on; if there are none, wait for the first."""
+    claims = missing[0].store.claims
+    with ExitStack() as held:
+        mine: list[_Piece] = []
+        for piece in missing:
+            if len(mine) < together and held.enter_context(claims.tried(f"crafted-{piece.key}")):
+                mine.append(piece)
+        if not mine:
+            held.enter_context(claims.held(f"crafted-{missing[0].key}"))
+            mine = [missing[0]]
+        yield mine
 
 
 def _identity(order: Order, code: str, fitted: FittedClassifier, chunk: Victims) -> dict[str, Any]:

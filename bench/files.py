@@ -49,9 +49,13 @@ def require_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise DataError(
-            f"cannot write to {folder}: {error.strerror or error}. Choose another folder with --results-dir"
-        ) from error
+        raise cannot_write(folder, error) from error
+
+
+def cannot_write(folder: Path, error: Exception) -> DataError:
+    """What is said when a folder takes no files."""
+    reason = getattr(error, "strerror", None) or error
+    return DataError(f"cannot write to {folder}: {reason}. Choose another folder with --results-dir")
 
 
 def _umask() -> int:

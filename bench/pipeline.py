@@ -23,7 +23,7 @@ from bench.inference import logits_of_all, require_finite_logits
 from bench.methods_table import save_latex
 from bench.metrics.rates import rate
 from bench.pictures import save_examples
-from bench.protocol import choose_sets
+from bench.protocol import Sets, choose_sets
 from bench.provenance import provenance
 from bench.record import Record, load_record, save_record
 from bench.spec import RunSpec
@@ -37,15 +37,25 @@ log = logging.getLogger("erbench")
 PART = 1000  # test images held as floats at once
 
 
+def known_record(cell: Cell, workspace: Workspace) -> Record | None:
+    """The record of a cell that needs no work: finished, by today's code; or failed since the sweep began."""
+    folder = workspace.run_dir(cell.run_id)
+    known = load_record(folder)
+    if known is None:
+        return None
+    if known.status == "error":
+        return known if known.provenance["created"] >= workspace.started else None
+    if known.code != code_of(cell.spec):
+        log.warning("%s was made by other code than today's; it is made again", folder)
+        return None
+    return None if workspace.traced and not (folder / TRACE).exists() else known
+
+
 def run_cell(cell: Cell, workspace: Workspace) -> Record:
-    """Run one cell, or read its record when it has been run before.
+    """Run one cell, or read its record when it has been run before, here or by another process that runs it now.
 
     A run leaves `runs/<hash>/` with `outcomes.parquet`, `examples.png`, `table.tex`, `trace.parquet` when traces are
     kept, and, last, `record.json`.
-
-    Args:
-        cell: what to run.
-        workspace: where it runs.
 
     Raises:
         RequestError: the data do not hold what the spec asks for.
@@ -53,34 +63,52 @@ def run_cell(cell: Cell, workspace: Workspace) -> Record:
         ModelError: the model gives NaN, or gradients that say nothing.
         DataError: the results folder cannot be written to.
     """
-    spec, dataset = cell.spec, cell.dataset
-    folder = workspace.run_dir(cell.run_id)
-    known = load_record(folder)
-    if known is not None and known.status != "error":
-        is_current = known.code == code_of(spec)
-        if is_current and (not workspace.traced or (folder / TRACE).exists()):
-            return known
-        if not is_current:
-            log.warning("%s was made by other code than today's; it is made again", folder)
-    clock = Clock()
+    if known := known_record(cell, workspace):
+        return known
+    with workspace.store.claims.held(claim_name(cell)):
+        return known_record(cell, workspace) or run_claimed(cell, workspace)
+
+
+def claim_name(cell: Cell) -> str:
+    """What a cell is called among the claims."""
+    return f"run-{cell.run_id}"
+
+
+def run_claimed(cell: Cell, workspace: Workspace) -> Record:
+    """Run a cell, whatever is known of it; as `run_cell`, for whoever holds its claim."""
+    folder, clock = workspace.run_dir(cell.run_id), Clock()
     try:
         with clock.station("fit"):
             fitted = _fitted(cell, workspace)
-            embedding = embedding_distance(spec.classifier, fitted, dataset, workspace)
+            embedding = embedding_distance(cell.spec.classifier, fitted, cell.dataset, workspace)
     except NotConvergedError as verdict:
         record = make_record(cell, workspace, clock, status="not-converged", message=str(verdict))
         save_record(folder, record, None)
         return record
 
-    findings = _evaluate(cell, fitted, workspace, clock)
+    with clock.station("predict"):
+        studio = _studio(cell, fitted, workspace)
+    findings = _evaluate(studio, clock)
     findings.metrics.update({"embedding": embedding} if embedding else {})
     record = make_record(cell, workspace, clock, fitted=fitted, findings=findings)
-    save_examples(folder / "examples.png", findings.exhibits, findings.outcomes, dataset.class_names, spec.label)
+    save_examples(
+        folder / "examples.png", findings.exhibits, findings.outcomes, cell.dataset.class_names, cell.spec.label
+    )
     save_latex(folder / "table.tex", [record])
     if findings.trace is not None:
         save_trace(folder / TRACE, findings.trace, findings.exhibits[-1].sample_ids)
     save_record(folder, record, findings.outcomes)
     return record
+
+
+def help_with(cell: Cell, workspace: Workspace) -> None:
+    """Craft those of a cell's images that nobody works on, while another process has its claim."""
+    studio = open_studio(cell, workspace)
+    sets = _sets(studio)
+    studio.attacked(studio.clean("test", sets.test))
+    if detector := cell.spec.detector:
+        fit = studio.clean("fit", sets.fit)
+        studio.attacked_for_training(fit, detector.train_attack, detector.train_attack_config)
 
 
 def open_studio(cell: Cell, workspace: Workspace) -> Studio:
@@ -113,24 +141,26 @@ def code_of(spec: RunSpec) -> dict[str, str]:
     return versions
 
 
-def _evaluate(cell: Cell, fitted: FittedClassifier, workspace: Workspace, clock: Clock) -> Findings:
-    spec, dataset = cell.spec, cell.dataset
-    with clock.station("predict"):
-        studio = _studio(cell, fitted, workspace)
-    correct = studio.correct
-    sets = choose_sets(
+def _sets(studio: Studio) -> Sets:
+    spec = studio.spec
+    return choose_sets(
         spec.protocol,
-        correct=correct,
-        labels=dataset.test.labels,
+        correct=studio.correct,
+        labels=studio.dataset.test.labels,
         target=spec.target,
         n_fit=spec.detector.n_fit if spec.detector else 0,
         n_test=spec.n_test,
         seed=spec.seed,
     )
+
+
+def _evaluate(studio: Studio, clock: Clock) -> Findings:
+    spec, sets = studio.spec, _sets(studio)
     if spec.detector is None:
         findings = evaluate_classifier(studio, sets, clock)
     else:
         findings = evaluate_detector(studio, spec.detector, sets, clock)
+    correct = studio.correct
     findings.metrics["clean_accuracy"] = rate(int(correct.sum()), len(correct))
     return findings
 

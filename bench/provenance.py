@@ -4,12 +4,13 @@ import platform
 import resource
 import subprocess
 import sys
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from bench.instant import now
 
 PACKAGES = ("erbench", "torch", "torchvision", "numpy", "scikit-learn", "pandas")
 
@@ -17,7 +18,7 @@ PACKAGES = ("erbench", "torch", "torchvision", "numpy", "scikit-learn", "pandas"
 def provenance(device: torch.device) -> dict[str, Any]:
     """Everything about the place that may explain a number; plain JSON."""
     return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "git": _git(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),

@@ -7,6 +7,7 @@ ever unpickled.
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from attacks.errors import DamagedError, DataError
 from bench.canonical import content_hash, full_hash, plain
+from bench.claims import Claims
 from bench.files import sha256_of, write_atomically, write_text
 
 FORMAT = 1
@@ -88,6 +90,19 @@ class Store:
         }
         write_atomically(details_path, lambda path: write_text(path, json.dumps(envelope, indent=1)))
         return Item(tensors=held, details=envelope["details"], spec=envelope["spec"])
+
+    def once(self, kind: str, key: str, make: Callable[[], Item]) -> Item:
+        """The item, made by `make`, which saves it, unless it is there or another process is making it."""
+        item = self.load(kind, key)
+        if item is None:
+            with self.claims.held(f"{kind}-{key}"):
+                item = self.load(kind, key) or make()
+        return item
+
+    @property
+    def claims(self) -> Claims:
+        """Who is making what."""
+        return Claims(self.root / "claims")
 
     def _complaint(self, envelope: dict[str, Any], kind: str, key: str) -> str:
         """What is wrong with an item; empty when it is what it should be."""

@@ -2,7 +2,8 @@
 
 import logging
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from attacks.registry import ATTACKS
 from bench.cell import Cell
 from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
-from bench.files import require_writable
 from bench.fitting import check_detector
 from bench.grid import expand
 from bench.model_checks import MOST_IMAGES, check_user_model
-from bench.pipeline import make_record, run_cell
+from bench.pipeline import claim_name, help_with, known_record, make_record, run_cell, run_claimed
+from bench.progress import Silent, Task
 from bench.record import Record, save_record
 from bench.request import Request, resolve
 from bench.stations import Clock
@@ -35,7 +36,11 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
     Raises:
         RequestError, DataError: what was asked for does not fit, or its data are missing or damaged.
     """
-    requests = expand(values)
+    return plan_requests(expand(values), workspace)
+
+
+def plan_requests(requests: Sequence[Request], workspace: Workspace) -> list[Cell]:
+    """Turn requests into cells; as `plan`."""
     datasets: dict[tuple[Any, ...], Dataset] = {}
     models: dict[tuple[Any, ...], UserModel] = {}
     cells = []
@@ -83,25 +88,68 @@ def _load_model(request: Request, dataset: Dataset, workspace: Workspace) -> Use
     return model
 
 
-def sweep(cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
-    """Run the cells in order and yield each one's record.
+def sweep(cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | None = None) -> Iterator[Record]:
+    """Run the cells and yield each one's record as soon as there is one.
 
-    A single cell's error is raised. Among several, an error becomes a record of status "error", which counts as
-    nothing, and the sweep goes on.
+    Cells that another process is running are left to it until the others are done; then their images are crafted
+    together. So any number of processes may sweep the same cells in the same folder.
+
+    Args:
+        cells: from `plan`.
+        workspace: where they run.
+        keep_errors: an error becomes a record of status "error", which counts as nothing, and the sweep goes on;
+            otherwise it is raised. By default only a single cell's error is raised.
 
     Raises:
         DataError: the results folder cannot be written to.
     """
-    require_writable(workspace.results_dir)
-    for cell in cells:
-        try:
-            yield run_cell(cell, workspace)
-        except Exception as error:
-            if len(cells) == 1:
-                raise
-            message = str(error) if isinstance(error, ErbenchError) else traceback.format_exc()
-            log.error("%s failed: %s", cell.spec.label, message.strip().splitlines()[-1])
-            yield _error_record(cell, message, workspace)
+    keeps = len(cells) > 1 if keep_errors is None else keep_errors
+    left_to_others = []
+    with _cells_task(cells, workspace) as task:
+        for cell in cells:
+            record = _record_of(cell, workspace, wait=False, keep_errors=keeps)
+            if record is None:
+                left_to_others.append(cell)
+            else:
+                task.advance(f"{record.label}: {record.status}")
+                yield record
+        for cell in left_to_others:
+            record = _record_of(cell, workspace, wait=True, keep_errors=keeps)
+            assert record is not None
+            task.advance(f"{record.label}: {record.status}")
+            yield record
+
+
+def in_order(cells: Sequence[Cell], records: Iterable[Record]) -> list[Record]:
+    """Records of a sweep in the order of its cells."""
+    by_id = {record.run_id: record for record in records}
+    return [by_id[cell.run_id] for cell in cells]
+
+
+def _cells_task(cells: Sequence[Cell], workspace: Workspace) -> AbstractContextManager[Task]:
+    progress = workspace.progress if len(cells) > 1 else Silent()
+    return progress.task("cells", len(cells))
+
+
+def _record_of(cell: Cell, workspace: Workspace, *, wait: bool, keep_errors: bool) -> Record | None:
+    """A cell's record; None when another process is at it and we are not to wait."""
+    try:
+        if known := known_record(cell, workspace):
+            return known
+        with workspace.store.claims.tried(claim_name(cell)) as is_mine:
+            if is_mine:
+                return known_record(cell, workspace) or run_claimed(cell, workspace)
+        if not wait:
+            return None
+        with suppress(ErbenchError):  # whoever has the claim tells it
+            help_with(cell, workspace)
+        return run_cell(cell, workspace)
+    except Exception as error:
+        if not keep_errors:
+            raise
+        message = str(error) if isinstance(error, ErbenchError) else traceback.format_exc()
+        log.error("%s failed: %s", cell.spec.label, message.strip().splitlines()[-1])
+        return _error_record(cell, message, workspace)
 
 
 def _error_record(cell: Cell, message: str, workspace: Workspace) -> Record:

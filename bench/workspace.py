@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from attacks.errors import RequestError
+from bench.instant import now
 from bench.progress import Progress, Silent
 from bench.store import Store
 
@@ -22,6 +23,7 @@ class Workspace:
     progress: who is told.
     batch_size: images that pass the model together while an attack works on them.
     traced: keep loss and margin of every step of the test attack.
+    started: when the sweep began, ISO 8601 in UTC; a cell that has failed since is not tried again.
     command: the command line to note in records; empty for library calls.
     """
 
@@ -32,6 +34,7 @@ class Workspace:
     progress: Progress = field(default_factory=Silent)
     batch_size: int = 100
     traced: bool = False
+    started: str = field(default_factory=now)
     command: str = ""
 
     @property

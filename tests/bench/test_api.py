@@ -9,22 +9,23 @@ import pytest
 
 from attacks.errors import DataError, RequestError
 from bench.api import run
+from bench.cell import Cell
 from bench.spec import RunSpec
-from bench.sweep import Cell
 
 
 @pytest.fixture(autouse=True)
 def planned_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs end where training would begin; their specs come back in place of records."""
+    """Runs end where training would begin; their cells come back in place of records."""
 
-    def specs(cells: Iterable[Cell], _workspace: object) -> list[RunSpec]:
-        return [cell.spec for cell in cells]
+    def cells_alone(cells: Iterable[Cell], _workspace: object) -> list[Cell]:
+        return list(cells)
 
-    monkeypatch.setattr("bench.api.sweep", specs)
+    monkeypatch.setattr("bench.api.sweep", cells_alone)
 
 
-def planned(**options: Any) -> list[Any]:
-    return run(**({"defense": "kd", "attack": "cw"} | options))
+def planned(**options: Any) -> list[RunSpec]:
+    cells: list[Any] = run(**({"defense": "kd", "attack": "cw"} | options))
+    return [cell.spec for cell in cells]
 
 
 @pytest.mark.parametrize(
