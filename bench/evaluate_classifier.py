@@ -6,6 +6,7 @@ from bench.exhibits import Studio
 from bench.findings import Findings, attack_notes, vanishing_note
 from bench.judge import judge
 from bench.metrics.classification import attack_metrics, classification_metrics
+from bench.metrics.detection import Metrics
 from bench.outcomes import select
 from bench.protocol import Sets
 from bench.spec import RunSpec
@@ -21,18 +22,26 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
     with clock.station("judge"):
         frames = [judge(classifier, None, exhibit) for exhibit in (clean, adversarial)]
         outcomes = pd.concat(frames, ignore_index=True)
-    right = outcomes["sample_id"].isin(select(outcomes, kind="clean").query("correct")["sample_id"])
+    right = _of_right_images(outcomes)
     return Findings(
         outcomes=outcomes,
-        metrics=classification_metrics(outcomes) | attack_metrics(outcomes[right]),
+        metrics=classifier_metrics(outcomes),
         detector={},
-        notes=attack_notes(outcomes[right])
-        + vanishing_note(crafted, outcomes)
-        + _strictness_note(spec, outcomes[right]),
+        notes=attack_notes(right) + vanishing_note(crafted, outcomes) + _strictness_note(spec, right),
         stored={"test": crafted.keys},
         trace=crafted.trace,
         exhibits=[clean, adversarial],
     )
+
+
+def classifier_metrics(outcomes: pd.DataFrame) -> Metrics:
+    """Every number that follows from the rows of a classifier's run."""
+    return classification_metrics(outcomes) | attack_metrics(_of_right_images(outcomes))
+
+
+def _of_right_images(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """The rows of images that the classifier got right before they were attacked."""
+    return outcomes[outcomes["sample_id"].isin(select(outcomes, kind="clean").query("correct")["sample_id"])]
 
 
 def _strictness_note(spec: RunSpec, outcomes: pd.DataFrame) -> list[str]:

@@ -9,10 +9,9 @@ import pandas as pd
 
 from bench.exhibits import Studio
 from bench.findings import Findings, attack_notes, vanishing_note
-from bench.fitting import fit_detector
 from bench.judge import Exhibit, decide, judge, scores_of
 from bench.metrics.classification import attack_metrics
-from bench.metrics.detection import detection_metrics
+from bench.metrics.detection import Metrics, detection_metrics
 from bench.outcomes import select
 from bench.protocol import Sets
 from bench.spec import DetectorSpec, RunSpec
@@ -33,7 +32,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
     spec = studio.spec
     only_reached = detector_spec.counted == "reached"
     with clock.station("fit"):
-        fitted = fit_detector(detector_spec, studio.fitted, spec.classifier, studio.dataset, studio.workspace)
+        fitted = studio.fit_detector(detector_spec)
         detector = fitted.detector
     with clock.station("craft"):
         test = studio.clean("test", sets.test)
@@ -43,7 +42,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
             fit, detector_spec.train_attack, detector_spec.train_attack_config
         )
     with clock.station("judge"):
-        fit_rows, _, fit_noise = _judge_set(studio, detector_spec, detector, fit, attacked_fit)
+        fit_rows, noisy_fit, fit_noise = _judge_set(studio, detector_spec, detector, fit, attacked_fit)
         test_rows, noisy_test, test_noise = _judge_set(studio, detector_spec, detector, test, attacked_test)
         decision = fit_decision(
             scores_of(select(fit_rows, role="fit", kind=("clean", "noisy"))),
@@ -55,7 +54,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
     noise = {"fit": fit_noise, "test": test_noise}
     return Findings(
         outcomes=outcomes,
-        metrics=detection_metrics(outcomes) | attack_metrics(outcomes),
+        metrics=detector_metrics(outcomes),
         detector=_description(detector, decision, noise),
         notes=attack_notes(outcomes)
         + vanishing_note(crafted, outcomes)
@@ -65,7 +64,13 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         stored={"detector": fitted.key, "test": crafted.keys, "fit": crafted_fit.keys},
         trace=crafted.trace,
         exhibits=[test, noisy_test, attacked_test],
+        fit_exhibits=[fit, noisy_fit, attacked_fit],
     )
+
+
+def detector_metrics(outcomes: pd.DataFrame) -> Metrics:
+    """Every number that follows from the rows of a detector's run."""
+    return detection_metrics(outcomes) | attack_metrics(outcomes)
 
 
 def _judge_set(

@@ -9,11 +9,11 @@ from attacks.draws import Draws
 from attacks.goal import Goal
 from bench.crafting import Crafted, Order, Victims, craft_all
 from bench.datasets.contract import Dataset
-from bench.fitting import FittedClassifier
+from bench.fitting import FittedClassifier, FittedDetector, fit_detector
 from bench.judge import Exhibit
 from bench.noise import Noisy, add_noise
 from bench.protocol import choose_goal
-from bench.spec import RunSpec
+from bench.spec import DetectorSpec, RunSpec
 from bench.workspace import Workspace
 
 
@@ -64,10 +64,19 @@ class Studio:
         draws = Draws(seed=self.spec.seed, sample_ids=clean.sample_ids)
         return choose_goal(target, clean.labels.to(device), self.logits[clean.sample_ids].to(device), draws)
 
+    def fit_detector(self, spec: DetectorSpec) -> FittedDetector:
+        """The detector, before its logistic regression; from the store where it has it."""
+        return fit_detector(spec, self.fitted, self.spec.classifier, self.dataset, self.workspace)
+
+    def craft(self, role: str, order: Order, victims: Victims, *, traced: bool) -> Crafted:
+        """Adversarial images for the set called `role`; from the store where it has them."""
+        del role  # they do not depend on the set
+        return craft_all(order, self.fitted, victims, self.workspace, traced=traced)
+
     def _adversarial(self, clean: Exhibit, order: Order, target: str, *, traced: bool) -> tuple[Exhibit, Crafted]:
         goal = self.goal(clean, target)
         victims = Victims(images=clean.images, sample_ids=clean.sample_ids, goal=goal)
-        crafted = craft_all(order, self.fitted, victims, self.workspace, traced=traced)
+        crafted = self.craft(clean.role, order, victims, traced=traced)
         exhibit = Exhibit(
             role=clean.role,
             kind="adversarial",

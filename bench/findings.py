@@ -1,6 +1,6 @@
 """What evaluating a defense found, on its way into the record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -15,8 +15,9 @@ from bench.outcomes import select
 class Findings:
     """What goes into the record, and what is left beside it.
 
-    outcomes: one row an image; metrics, detector, notes: see `bench.record`; exhibits: of set II, for pictures.
-    stored: keys of the detector and of the crafted chunks; see `bench.record`.
+    outcomes: one row an image; metrics, detector, notes: see `bench.record`.
+    exhibits: of set II, clean, noisy (for detectors) and adversarial; fit_exhibits: of set I.
+    stored: keys of the detector and of the crafted chunks, see `bench.record`.
     trace: loss and margin of the test attack's steps, when they are kept.
     """
 
@@ -26,6 +27,7 @@ class Findings:
     notes: list[str]
     exhibits: list[Exhibit]
     stored: dict[str, Any]
+    fit_exhibits: list[Exhibit] = field(default_factory=list)
     trace: Trace | None = None
 
 

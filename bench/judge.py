@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from attacks.errors import AttackError
+from attacks.errors import AttackError, named_images
 from attacks.goal import Goal, reached
 from attacks.norms import l2_distance, linf_distance
 from bench.inference import logits_of_all, require_finite_logits
@@ -116,16 +116,25 @@ def _require_bounds(exhibit: Exhibit) -> None:
     images = exhibit.images
     if len(images) == 0:
         return
-    if not (float(images.min()) >= 0 and float(images.max()) <= 1):  # NaN fails too
-        raise AttackError(f"{exhibit.kind} images of set '{exhibit.role}' leave [0, 1]; nothing is counted")
+    inside = ((images >= 0) & (images <= 1)).flatten(1).all(dim=1)  # NaN is not inside
+    if not bool(inside.all()):
+        raise AttackError(
+            f"{exhibit.kind} images of set '{exhibit.role}' leave [0, 1]; nothing is counted{_which(exhibit, ~inside)}"
+        )
     epsilon = getattr(exhibit.config, "epsilon", None)
     if epsilon is None:
         return
-    farthest = float(linf_distance(images, exhibit.clean).max())
-    if farthest > epsilon + PIXEL_ROUNDING:
+    distance = linf_distance(images, exhibit.clean)
+    outside = distance > epsilon + PIXEL_ROUNDING
+    if bool(outside.any()):
         raise AttackError(
-            f"adversarial images are {farthest:.4f} from the clean ones, the budget is {epsilon}; nothing is counted"
+            f"adversarial images are {float(distance.max()):.4f} from the clean ones, the budget is {epsilon}; "
+            f"nothing is counted{_which(exhibit, outside)}"
         )
+
+
+def _which(exhibit: Exhibit, wrong: Tensor) -> str:
+    return f" (test images {named_images(exhibit.sample_ids[wrong.cpu()].tolist())})"
 
 
 def _numpy(tensor: Tensor) -> Any:

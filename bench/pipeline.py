@@ -13,7 +13,7 @@ from bench.cell import Cell
 from bench.code_version import code_version
 from bench.crafting import Order
 from bench.datasets.contract import Dataset
-from bench.embedding import embedding_distance
+from bench.embedding import embedding_distance, fit_twin
 from bench.evaluate_classifier import evaluate_classifier
 from bench.evaluate_detector import evaluate_detector
 from bench.exhibits import Studio
@@ -80,7 +80,8 @@ def run_claimed(cell: Cell, workspace: Workspace) -> Record:
     try:
         with clock.station("fit"):
             fitted = _fitted(cell, workspace)
-            embedding = embedding_distance(cell.spec.classifier, fitted, cell.dataset, workspace)
+            twin = fit_twin(cell.spec.classifier, cell.dataset, workspace)
+            embedding = embedding_distance(cell.spec.classifier, fitted, twin, cell.dataset)
     except NotConvergedError as verdict:
         record = make_record(cell, workspace, clock, status="not-converged", message=str(verdict))
         save_record(folder, record, None)
@@ -88,8 +89,9 @@ def run_claimed(cell: Cell, workspace: Workspace) -> Record:
 
     with clock.station("predict"):
         studio = _studio(cell, fitted, workspace)
-    findings = _evaluate(studio, clock)
+    findings = evaluate(studio, clock)
     findings.metrics.update({"embedding": embedding} if embedding else {})
+    findings.stored.update({"unregularized": twin.key} if twin else {})
     record = make_record(cell, workspace, clock, fitted=fitted, findings=findings)
     save_examples(
         folder / "examples.png", findings.exhibits, findings.outcomes, cell.dataset.class_names, cell.spec.label
@@ -117,7 +119,7 @@ def open_studio(cell: Cell, workspace: Workspace) -> Studio:
 
 
 def _studio(cell: Cell, fitted: FittedClassifier, workspace: Workspace) -> Studio:
-    logits = _test_logits(fitted, cell.dataset, workspace.device)
+    logits = clean_logits(fitted, cell.dataset, workspace.device)
     return Studio(spec=cell.spec, dataset=cell.dataset, fitted=fitted, workspace=workspace, logits=logits)
 
 
@@ -154,7 +156,8 @@ def _sets(studio: Studio) -> Sets:
     )
 
 
-def _evaluate(studio: Studio, clock: Clock) -> Findings:
+def evaluate(studio: Studio, clock: Clock) -> Findings:
+    """Attack and judge; all that follows from the images, but nothing of the embedding."""
     spec, sets = studio.spec, _sets(studio)
     if spec.detector is None:
         findings = evaluate_classifier(studio, sets, clock)
@@ -165,7 +168,7 @@ def _evaluate(studio: Studio, clock: Clock) -> Findings:
     return findings
 
 
-def _test_logits(fitted: FittedClassifier, dataset: Dataset, device: torch.device) -> Tensor:
+def clean_logits(fitted: FittedClassifier, dataset: Dataset, device: torch.device) -> Tensor:
     """Logits of every clean test image, (n, classes) float32 on the CPU."""
     parts = torch.arange(len(dataset.test)).split(PART)
     logits = [logits_of_all(fitted.classifier, dataset.test.images(part).to(device)).cpu() for part in parts]

@@ -28,8 +28,8 @@ class Record:
     metrics: by name, rates as dicts of `bench.metrics.rates.Rate`, other numbers as they are.
     training: one dict an epoch; detector: what was fitted (bandwidth, weights, noise), empty for classifiers.
     code: versions of the code that made it, by part (`bench.code_version`).
-    stored: keys, in the store, of what the numbers follow from: "classifier", "detector", and of the crafted chunks in
-        order "test" and "fit"; empty for records older than this field.
+    stored: keys, in the store, of what the numbers follow from: "classifier", its "unregularized" twin, "detector",
+        and of the crafted chunks in order "test" and "fit"; empty for records older than this field.
     request: what was asked for (`bench.request.Request`), from which the spec follows again.
     notes: sentences a reader of the numbers should know.
     seconds: per station; provenance: versions, revision, machine; command: makes the record again.
