@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from bench.canonical import plain
+from bench.checkpoints import CheckpointJournal, Checkpoints
 from bench.code_version import code_version
 from bench.datasets.contract import Dataset, Split
 from bench.inference import logits_of_all
@@ -65,7 +66,7 @@ def training_part(spec: ClassifierSpec, dataset: Dataset) -> Split:
 
 
 def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace) -> FittedClassifier:
-    """Train, or load from the store.
+    """Train, or load from the store; a training that was cut short goes on after its last finished epoch.
 
     Raises:
         NotConvergedError: training ended without a usable model, now or when it was first tried.
@@ -83,13 +84,15 @@ def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace)
     key = store.key("classifiers", identity)
     network = entry.build(spec.family, classes, spec.config, spec.seed)
 
+    checkpoints = Checkpoints(store=store, identity=identity, device=workspace.device)
     item = store.load("classifiers", key)
     if item is not None and _fits(network, item.tensors):
         details = item.details
     else:
-        history = plain(_train(entry, network, spec, dataset, workspace))
+        history = plain(_train(entry, network, spec, dataset, workspace, checkpoints))
         details = {"history": history, "accuracy": _accuracy(network, spec, dataset, workspace)}
         store.save("classifiers", key, spec=identity, tensors=network.state_dict(), details=details)
+    checkpoints.remove()  # also those that a kill just after storing the classifier has left
     epochs = [EpochSummary(**epoch) for epoch in details["history"]]
     require_convergence(spec.name, epochs, details["accuracy"], classes, getattr(spec.config, "regularizer", ""))
     network.to(workspace.device).eval().requires_grad_(False)
@@ -152,7 +155,12 @@ def _fits(network: Classifier, tensors: dict[str, Tensor]) -> bool:
 
 
 def _train(
-    entry: ClassifierEntry, network: Classifier, spec: ClassifierSpec, dataset: Dataset, workspace: Workspace
+    entry: ClassifierEntry,
+    network: Classifier,
+    spec: ClassifierSpec,
+    dataset: Dataset,
+    workspace: Workspace,
+    checkpoints: Checkpoints,
 ) -> list[EpochSummary]:
     device = workspace.device
     data = training_part(spec, dataset).to(device)
@@ -163,10 +171,6 @@ def _train(
         torch.random.fork_rng(devices=devices),  # dropout draws from the global generator and takes no other
     ):
         torch.manual_seed(spec.seed)
-
-        def report(epoch: EpochSummary) -> None:
-            losses = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in epoch.losses.items())
-            task.advance(f"accuracy {epoch.accuracy:.1%}, {losses}")
-
         assert entry.train is not None
-        return entry.train(network, data, spec.config, spec.seed, report)
+        journal = CheckpointJournal(checkpoints=checkpoints, task=task)
+        return entry.train(network, data, spec.config, spec.seed, journal)

@@ -91,6 +91,16 @@ class Store:
         write_atomically(details_path, lambda path: write_text(path, json.dumps(envelope, indent=1)))
         return Item(tensors=held, details=envelope["details"], spec=envelope["spec"])
 
+    def remove(self, kind: str, key: str) -> None:
+        """Remove an item where there is one: JSON first, so that no half of it is read; `DataError` if that fails."""
+        tensors_path, details_path = self.paths(kind, key)
+        for path in (details_path, tensors_path):
+            try:
+                if path.exists():  # a folder that cannot be written to need not be, where there is nothing to remove
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                raise DataError(f"cannot remove {path}: {error.strerror or error}") from error
+
     def once(self, kind: str, key: str, make: Callable[[], Item]) -> Item:
         """The item, made by `make`, which saves it, unless it is there or another process is making it."""
         item = self.load(kind, key)

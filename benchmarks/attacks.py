@@ -198,7 +198,7 @@ def training_table(workspace: Workspace, images: int, repeats: int) -> str:
 
     def by_us() -> Tensor:
         network = build_baseline("mnist", classes=10, seed=0).to(workspace.device)
-        train_by_cross_entropy(network, data, config, 0, lambda _: None)
+        train_by_cross_entropy(network, data, config, 0)
         return torch.empty(0)
 
     def by_them(*, tuned: bool = False) -> Tensor:

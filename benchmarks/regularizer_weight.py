@@ -25,6 +25,7 @@ from defenses.classifiers.er_classifier import ER_CLASSIFIER
 from defenses.contract import BuildRequest, Classifier
 from defenses.detectors.kernel_density import represent_all
 from defenses.priors import sample_prior
+from defenses.training.contract import NO_JOURNAL
 
 WEIGHTS = (0.0, 5e-4, 5e-3, 0.05, 0.1, 0.2, 0.5, 2.0)
 SEED = 0
@@ -46,7 +47,7 @@ def main() -> None:
         if weight == 0:
             config = replace(config, regularizer="none")
         network = ER_CLASSIFIER.build(dataset.family, len(dataset.class_names), config, SEED)
-        ER_CLASSIFIER.train(network, train, config, SEED, lambda _: None)
+        ER_CLASSIFIER.train(network, train, config, SEED, NO_JOURNAL)
         accuracy = (logits_of_all(network, images).argmax(dim=1) == validation.labels).float().mean()
         embedding = represent_all(Classifier.embedding, network, images)
         prior = sample_prior(config.prior, tuple(embedding.shape), Generator().manual_seed(SEED))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from defenses.training.contract import EpochSummary, ImageSource, Report
+from defenses.training.contract import EpochSummary, ImageSource, Journal
 
 
 class Classifier(nn.Module):
@@ -76,7 +76,8 @@ class ClassifierEntry:
     options: names of the options it takes, with underscores.
     configure: request -> frozen training config; raises `RequestError` for values out of range.
     build: (family, number of classes, config, seed) -> untrained network in the CPU's memory.
-    train: (network, images, config, seed, report) -> one summary an epoch; trains in place, ends in eval mode.
+    train: (network, images, config, seed, journal) -> one summary an epoch; trains in place, ends in eval mode.
+        It asks the journal for a state to go on from and tells it of every epoch.
     Build and train are None for the one entry whose models come trained, the user's own.
     """
 
@@ -86,7 +87,7 @@ class ClassifierEntry:
     options: frozenset[str] = frozenset()
     configure: Callable[[BuildRequest], Any]
     build: Callable[[str, int, Any, int], Classifier] | None = None
-    train: Callable[[Classifier, ImageSource, Any, int, Report], list[EpochSummary]] | None = None
+    train: Callable[[Classifier, ImageSource, Any, int, Journal], list[EpochSummary]] | None = None
 
 
 class Detector(Protocol):

@@ -4,26 +4,18 @@ Source: Madry et al. 2018, arXiv:1706.06083 (with `adversarial` set); ordinary t
 """
 
 import torch
-from torch import Generator
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from defenses.contract import Classifier, device_of
-from defenses.training.adversary import adversarial_batch, epoch_draws
-from defenses.training.contract import (
-    EpochSummary,
-    ImageSource,
-    Meter,
-    Report,
-    TrainingConfig,
-    accuracy_of,
-    held_channels_last,
-    make_schedule,
-    shuffled_batches,
-)
+from attacks.draws import Draws
+from defenses.contract import Classifier
+from defenses.training.adversary import adversarial_batch
+from defenses.training.contract import NO_JOURNAL, EpochSummary, ImageSource, Journal, TrainingConfig, accuracy_of
+from defenses.training.loop import train_epochs
 
 
 def train_by_cross_entropy(
-    network: Classifier, data: ImageSource, config: TrainingConfig, seed: int, report: Report
+    network: Classifier, data: ImageSource, config: TrainingConfig, seed: int, journal: Journal = NO_JOURNAL
 ) -> list[EpochSummary]:
     """Train in place; leaves the network in eval mode.
 
@@ -32,34 +24,24 @@ def train_by_cross_entropy(
         data: the training images.
         config: epochs, batch size, learning rate and, for min-max training, the attack.
         seed: of batch order and random starts.
-        report: called after every epoch.
+        journal: hears of every epoch, and is asked for those that are finished already.
 
     Returns:
         One summary an epoch, with the loss `cross_entropy`.
+
+    Raises:
+        NotConvergedError: the weights have become NaN or infinite.
     """
-    generator = Generator().manual_seed(seed)
-    device = device_of(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    schedule = make_schedule(optimizer, config)
-    history = []
-    with held_channels_last(network):
-        for epoch in range(1, config.epochs + 1):
-            network.train()
-            meter = Meter()
-            for batch in shuffled_batches(len(data), config.batch_size, generator):
-                indices = batch.to(device)
-                images, labels = data.images(indices), data.labels[indices]
-                if config.adversarial is not None:
-                    draws = epoch_draws(seed, epoch, batch)
-                    images = adversarial_batch(network, images, labels, config.adversarial, draws)
-                logits = network(images)
-                loss = cross_entropy(logits, labels)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                meter.add(images=len(images), cross_entropy=loss, accuracy=accuracy_of(logits, labels))
-            schedule.step()
-            history.append(meter.summary(epoch, config.epochs))
-            report(history[-1])
-    network.eval()
-    return history
+
+    def learn(images: Tensor, labels: Tensor, draws: Draws) -> dict[str, Tensor]:
+        if config.adversarial is not None:
+            images = adversarial_batch(network, images, labels, config.adversarial, draws)
+        logits = network(images)
+        loss = cross_entropy(logits, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return {"cross_entropy": loss, "accuracy": accuracy_of(logits, labels)}
+
+    return train_epochs(network, data, config, seed, journal, learn=learn, optimizer=optimizer)

@@ -1,6 +1,6 @@
 """What every training loop takes and gives."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler
 
 from attacks.pgd import PgdConfig
+from defenses.training.state import State
 
 
 class ImageSource(Protocol):
@@ -58,8 +59,33 @@ class EpochSummary:
     accuracy: float
 
 
-Report = Callable[[EpochSummary], None]
-"""Called after every epoch."""
+class Journal(Protocol):
+    """Whoever hears of the epochs of one training, and may keep what they leave so that it can go on later."""
+
+    def resume(self) -> State | None:
+        """The state handed over after the last finished epoch, when there is one to go on from."""
+
+    def epoch_done(self, summary: EpochSummary, state: State | None) -> None:
+        """Hear of an epoch, in their order.
+
+        Args:
+            summary: of the epoch.
+            state: all that the training needs to go on after this epoch, see `defenses.training.state`; to be copied
+                or written before this returns. None for an epoch that was taken from what `resume` gave.
+        """
+
+
+class NoJournal:
+    """Keeps nothing: every training starts at its first epoch."""
+
+    def resume(self) -> None:
+        """There is nothing to go on from."""
+
+    def epoch_done(self, summary: EpochSummary, state: State | None) -> None:
+        """Nobody listens."""
+
+
+NO_JOURNAL = NoJournal()
 
 
 @dataclass(slots=True)

@@ -12,23 +12,15 @@ from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
 from attacks.checks import require_not_negative, require_positive
+from attacks.draws import Draws
 from attacks.errors import RequestError
 from attacks.registration import unknown_name
 from defenses.contract import Classifier, device_of
 from defenses.networks.registry import build_discriminator
 from defenses.priors import PRIORS
-from defenses.training.adversary import adversarial_batch, epoch_draws
-from defenses.training.contract import (
-    EpochSummary,
-    ImageSource,
-    Meter,
-    Report,
-    TrainingConfig,
-    accuracy_of,
-    held_channels_last,
-    make_schedule,
-    shuffled_batches,
-)
+from defenses.training.adversary import adversarial_batch
+from defenses.training.contract import NO_JOURNAL, EpochSummary, ImageSource, Journal, TrainingConfig, accuracy_of
+from defenses.training.loop import train_epochs
 from defenses.training.regularizers import REGULARIZERS, Regularizer, check_kl_prior, make_regularizer
 
 
@@ -67,7 +59,7 @@ class EmbeddingConfig(TrainingConfig):
 
 
 def train_embedding_regularized(
-    network: Classifier, data: ImageSource, config: EmbeddingConfig, seed: int, report: Report
+    network: Classifier, data: ImageSource, config: EmbeddingConfig, seed: int, journal: Journal = NO_JOURNAL
 ) -> list[EpochSummary]:
     """Train in place; leaves the network in eval mode.
 
@@ -76,13 +68,15 @@ def train_embedding_regularized(
         data: the training images.
         config: everything that shapes the training.
         seed: of batch order, random starts, prior samples and the discriminator's first weights.
-        report: called after every epoch.
+        journal: hears of every epoch, and is asked for those that are finished already.
 
     Returns:
         One summary an epoch, with the losses `cross_entropy` and, unless the regularizer is "none", `penalty`
         (mean D(embedding), or the KL divergence in nats) and `discriminator`.
+
+    Raises:
+        NotConvergedError: the weights have become NaN or infinite.
     """
-    generator = Generator().manual_seed(seed)
     device = device_of(network)
     regularizer = make_regularizer(
         config.regularizer,
@@ -98,26 +92,15 @@ def train_embedding_regularized(
         ],
         fused=True,
     )
-    schedule = make_schedule(optimizer, config)
-    history = []
-    with held_channels_last(network):
-        for epoch in range(1, config.epochs + 1):
-            network.train()
-            meter = Meter()
-            for batch in shuffled_batches(len(data), config.batch_size, generator):
-                indices = batch.to(device)
-                images, labels = data.images(indices), data.labels[indices]
-                if config.adversarial is not None:  # both halves go through all three steps
-                    draws = epoch_draws(seed, epoch, batch)
-                    crafted = adversarial_batch(network, images, labels, config.adversarial, draws)
-                    images, labels = torch.cat([images, crafted]), labels.repeat(2)
-                values = _step(network, regularizer, optimizer, images, labels, config)
-                meter.add(images=len(images), **values)
-            schedule.step()
-            history.append(meter.summary(epoch, config.epochs))
-            report(history[-1])
-    network.eval()
-    return history
+
+    def learn(images: Tensor, labels: Tensor, draws: Draws) -> dict[str, Tensor]:
+        if config.adversarial is not None:  # both halves go through all three steps
+            crafted = adversarial_batch(network, images, labels, config.adversarial, draws)
+            images, labels = torch.cat([images, crafted]), labels.repeat(2)
+        return _step(network, regularizer, optimizer, images, labels, config)
+
+    kept = {} if regularizer is None else {"regularizer": regularizer}
+    return train_epochs(network, data, config, seed, journal, learn=learn, optimizer=optimizer, kept=kept)
 
 
 def _step(

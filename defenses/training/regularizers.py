@@ -14,14 +14,15 @@ from attacks.errors import RequestError
 from attacks.registration import unknown_name
 from defenses.networks.discriminator import Discriminator
 from defenses.priors import sample_prior
+from defenses.training.state import GeneratorState, OptimizerState, State, Stateful, load_states, states_of
 
 REGULARIZERS = ("adversarial", "kl", "none")
 CLIP = 0.01  # every discriminator weight is kept in [-CLIP, CLIP] [A]
 SMALLEST_VARIANCE = 1e-8
 
 
-class Regularizer(Protocol):
-    """Learns from embeddings and tells how far they are from the prior."""
+class Regularizer(Stateful, Protocol):
+    """Learns from embeddings and tells how far they are from the prior; what it has learned can be kept."""
 
     def learn(self, embedding: Tensor) -> Tensor:
         """Take one step on (n, d) embeddings, which get no gradient; return its loss, a scalar."""
@@ -45,6 +46,11 @@ class AdversarialRegularizer:
         self._prior = prior
         self._generator = generator
         self._optimizer = torch.optim.Adam(discriminator.parameters(), lr=learning_rate, fused=True)
+        self._parts: dict[str, Stateful] = {
+            "discriminator": discriminator,
+            "optimizer": OptimizerState(self._optimizer),
+            "prior": GeneratorState(generator),
+        }
 
     def learn(self, embedding: Tensor) -> Tensor:
         """One discriminator step on (n, d) embeddings."""
@@ -67,6 +73,14 @@ class AdversarialRegularizer:
         scores: Tensor = self._discriminator(embedding)  # (n,)
         return scores.mean()
 
+    def state_dict(self) -> State:
+        """The discriminator, its optimizer, and where the prior's generator stands."""
+        return states_of(self._parts)
+
+    def load_state_dict(self, state_dict: State) -> None:
+        """Go on from a state that was kept."""
+        load_states(self._parts, state_dict)
+
 
 class KlRegularizer:
     """Sum over axes of KL(N(mean, variance) || N(0, 1)), with the batch's mean and variance."""
@@ -79,6 +93,13 @@ class KlRegularizer:
         """(n, d) -> scalar in nats, zero where every axis has mean 0 and variance 1."""
         variance = embedding.var(dim=0, unbiased=False).clamp(min=SMALLEST_VARIANCE)
         return 0.5 * (embedding.mean(dim=0).square() + variance - 1 - variance.log()).sum()
+
+    def state_dict(self) -> State:
+        """There is nothing to keep."""
+        return {}
+
+    def load_state_dict(self, state_dict: State) -> None:
+        """There is nothing to go on from."""
 
 
 def make_regularizer(

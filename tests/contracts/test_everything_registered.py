@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from journals import MemoryJournal, StoppedError
 from small_attacks import SMALL, options_of, small_config
 from torch import Generator, Tensor, nn
 
@@ -104,10 +105,10 @@ def test_every_classifier_trains_and_ends_in_eval_mode(entry: ClassifierEntry, d
     if config.adversarial is not None:
         config = dataclasses.replace(config, adversarial=PgdConfig(epsilon=0.1, step_size=0.1, steps=1))
     network, untrained = (entry.build("digits", 10, config, 0) for _ in range(2))
-    reported: list[Any] = []
-    history = entry.train(network, digits.take(torch.arange(60)), config, 0, reported.append)
+    journal = MemoryJournal()
+    history = entry.train(network, digits.take(torch.arange(60)), config, 0, journal)
     assert len(history) == 1
-    assert reported == history
+    assert journal.summaries == history
     assert all(torch.isfinite(torch.tensor(value)) for value in history[0].losses.values())
     assert not any(module.training for module in network.modules())
     with torch.inference_mode():
@@ -116,6 +117,26 @@ def test_every_classifier_trains_and_ends_in_eval_mode(entry: ClassifierEntry, d
     assert bool(torch.isfinite(logits).all())
     pairs = zip(network.parameters(), untrained.parameters(), strict=True)
     assert all(not torch.equal(trained, start) for trained, start in pairs)
+
+
+@pytest.mark.parametrize("entry", CLASSIFIERS, ids=lambda entry: entry.name)
+def test_every_training_that_was_stopped_goes_on_as_if_nothing_had_happened(
+    entry: ClassifierEntry, digits: Split
+) -> None:
+    config = entry.configure(BuildRequest(family="digits", recipe="quick", options={"epochs": 2}))
+    if config.adversarial is not None:
+        config = dataclasses.replace(config, adversarial=PgdConfig(epsilon=0.1, step_size=0.1, steps=1))
+    undisturbed, stopped, resumed = (entry.build("digits", 10, config, 0) for _ in range(3))
+    data, journal = digits.take(torch.arange(60)), MemoryJournal(stop_after=1)
+    torch.manual_seed(0)
+    history = entry.train(undisturbed, data, config, 0, MemoryJournal())
+    torch.manual_seed(0)
+    with pytest.raises(StoppedError):
+        entry.train(stopped, data, config, 0, journal)
+    assert entry.train(resumed, data, config, 0, journal) == history
+    assert journal.taken == 1
+    for one, other in zip(undisturbed.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("entry", DETECTORS, ids=lambda entry: entry.name)

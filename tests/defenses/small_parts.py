@@ -9,7 +9,6 @@ from torch import Generator, Tensor, nn
 
 from bench.datasets.contract import Split
 from defenses.contract import Classifier
-from defenses.training.contract import EpochSummary
 
 SIDE = 8
 
@@ -46,10 +45,6 @@ def tiny_classifier(*, embedding_dim: int = 3, seed: int = 0) -> Classifier:
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
     """A copy of all that a network stores."""
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-
-
-def ignore(_summary: EpochSummary) -> None:
-    """A report that goes nowhere."""
 
 
 def watch_adversary(monkeypatch: pytest.MonkeyPatch, loop: ModuleType) -> list[tuple[Tensor, Tensor]]:

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from small_parts import ignore, tiny_classifier, toy_images, watch_adversary
+from journals import MemoryJournal
+from small_parts import tiny_classifier, toy_images, watch_adversary
 from torch import Tensor
 
 from attacks.pgd import PgdConfig
@@ -10,16 +11,16 @@ from bench.datasets.contract import Split
 from defenses.contract import Classifier
 from defenses.training import classification
 from defenses.training.classification import train_by_cross_entropy
-from defenses.training.contract import EpochSummary, TrainingConfig
+from defenses.training.contract import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=8, batch_size=16, learning_rate=5e-3)
 ADVERSARY = PgdConfig(epsilon=0.1, step_size=0.05, steps=2)
 
 
 def test_a_separable_problem_is_learned(network: Classifier, toy: Split) -> None:
-    reported: list[EpochSummary] = []
-    history = train_by_cross_entropy(network, toy, CONFIG, 0, reported.append)
-    assert reported == history
+    journal = MemoryJournal()
+    history = train_by_cross_entropy(network, toy, CONFIG, 0, journal)
+    assert journal.summaries == history
     assert [summary.epoch for summary in history] == list(range(1, 9))
     assert history[-1].losses["cross_entropy"] < history[0].losses["cross_entropy"] / 2
     assert not any(module.training for module in network.modules())
@@ -33,7 +34,7 @@ def test_the_seed_decides_and_nothing_else_does(toy: Split) -> None:
     def logits(seed: int) -> Tensor:
         network = tiny_classifier()
         network.head[0].p = 0.0  # dropout draws from the global generator
-        train_by_cross_entropy(network, toy, TrainingConfig(epochs=1, batch_size=16, learning_rate=1e-2), seed, ignore)
+        train_by_cross_entropy(network, toy, TrainingConfig(epochs=1, batch_size=16, learning_rate=1e-2), seed)
         with torch.no_grad():
             return network(toy.images())
 
@@ -55,7 +56,7 @@ def test_min_max_training_learns_from_the_examples(
 
     network.register_forward_pre_hook(record)
     config = TrainingConfig(epochs=2, batch_size=50, learning_rate=1e-3, adversarial=ADVERSARY)
-    train_by_cross_entropy(network, toy, config, 0, ignore)
+    train_by_cross_entropy(network, toy, config, 0)
     assert len(made) == 2 * 3  # 120 images in batches of 50
     assert all(torch.equal(shown, crafted) for shown, (_, crafted) in zip(seen, made, strict=True))
     for images, crafted in made:
@@ -65,4 +66,4 @@ def test_min_max_training_learns_from_the_examples(
 
 def test_plain_training_makes_no_examples(network: Classifier, toy: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classification, "adversarial_batch", lambda *_: pytest.fail("called"))
-    train_by_cross_entropy(network, toy, TrainingConfig(epochs=1, batch_size=64, learning_rate=1e-3), 0, ignore)
+    train_by_cross_entropy(network, toy, TrainingConfig(epochs=1, batch_size=64, learning_rate=1e-3), 0)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_parts import ignore
 from torch import Generator, Tensor
 
 from bench.datasets.contract import Dataset, LoadRequest
@@ -42,7 +41,7 @@ def digits() -> Dataset:
 def _embedding(digits: Dataset, config: EmbeddingConfig) -> Tensor:
     """(300, DIM), of test images after training on 400; the network must classify well too."""
     network = build_er_network("digits", classes=10, embedding_dim=DIM, seed=0)
-    train_embedding_regularized(network, digits.train.take(torch.arange(400)), config, 0, ignore)
+    train_embedding_regularized(network, digits.train.take(torch.arange(400)), config, 0)
     with torch.no_grad():
         embedding = network.embedding(digits.test.images(slice(300)))
         right = network.head(embedding).argmax(dim=1) == digits.test.labels[:300]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from small_parts import ignore, watch_adversary, weights_of
+from small_parts import watch_adversary, weights_of
 from torch import Tensor
 
 from attacks.errors import RequestError
@@ -52,7 +52,7 @@ def optimizers(monkeypatch: pytest.MonkeyPatch) -> list[_Adam]:
 
 
 def _train(network: Classifier, toy: Split, **changes: Any) -> dict[str, float]:
-    history = train_embedding_regularized(network, toy, EmbeddingConfig(**SETTINGS | changes), 0, ignore)
+    history = train_embedding_regularized(network, toy, EmbeddingConfig(**SETTINGS | changes), 0)
     assert not any(module.training for module in network.modules())
     return history[-1].losses
 
