@@ -10,10 +10,13 @@ import sys
 
 import typer
 
+from bench.cli.check_command import check_command
 from bench.cli.crosscheck_command import crosscheck_command
 from bench.cli.list_command import list_command
 from bench.cli.run_command import run_command
+from bench.cli.store_command import store_app
 from bench.cli.table_command import table_command
+from bench.cli.verify_command import verify_command
 
 EXIT_INTERRUPTED = 130
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, which typer does not export
@@ -28,8 +31,11 @@ app = typer.Typer(
 )
 app.command("run")(run_command)
 app.command("crosscheck")(crosscheck_command)
+app.command("check")(check_command)
 app.command("list")(list_command)
 app.command("table")(table_command)
+app.command("verify")(verify_command)
+app.add_typer(store_app, name="store")
 
 
 def main() -> None:
