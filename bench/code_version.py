@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from bench.canonical import HASH_LENGTH
@@ -26,6 +27,17 @@ def code_version(*functions: Callable[..., Any]) -> str:
         _collect(_unwrap(function).__module__, modules)
     texts = [ast.dump(_tree(name)) for name in sorted(modules)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:HASH_LENGTH]
+
+
+@cache
+def program_version() -> str:
+    """A hash over every source file of the program: what all workers of a sweep must have alike."""
+    digest = hashlib.sha256()
+    root = Path(__file__).resolve().parents[1]
+    for package in sorted(PACKAGES | {"bench"}):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:HASH_LENGTH]
 
 
 def _unwrap(function: Callable[..., Any]) -> Callable[..., Any]:

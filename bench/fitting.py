@@ -13,6 +13,7 @@ from bench.code_version import code_version
 from bench.datasets.contract import Dataset, Split
 from bench.inference import logits_of_all
 from bench.spec import ClassifierSpec, DetectorSpec
+from bench.store import Item
 from bench.workspace import Workspace
 from defenses.contract import Classifier, ClassifierEntry, Detector, DetectorEntry
 from defenses.registry import DEFENSES
@@ -75,28 +76,42 @@ def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace)
     assert isinstance(entry, ClassifierEntry)
     assert entry.build is not None
     store, classes = workspace.store, len(dataset.class_names)
-    identity = {
-        "spec": spec,
-        "classes": classes,
-        "dataset": dataset.digest,
-        "code": classifier_code(entry),
-    }
+    identity = _classifier_identity(spec, dataset)
     key = store.key("classifiers", identity)
     network = entry.build(spec.family, classes, spec.config, spec.seed)
-
     checkpoints = Checkpoints(store=store, identity=identity, device=workspace.device)
-    item = store.load("classifiers", key)
-    if item is not None and _fits(network, item.tensors):
-        details = item.details
-    else:
+
+    def train() -> Item:
         history = plain(_train(entry, network, spec, dataset, workspace, checkpoints))
         details = {"history": history, "accuracy": _accuracy(network, spec, dataset, workspace)}
-        store.save("classifiers", key, spec=identity, tensors=network.state_dict(), details=details)
+        return store.save("classifiers", key, spec=identity, tensors=network.state_dict(), details=details)
+
+    item = store.once("classifiers", key, train)
+    if not _fits(network, item.tensors):
+        item = train()
     checkpoints.remove()  # also those that a kill just after storing the classifier has left
+    details = item.details
     epochs = [EpochSummary(**epoch) for epoch in details["history"]]
     require_convergence(spec.name, epochs, details["accuracy"], classes, getattr(spec.config, "regularizer", ""))
     network.to(workspace.device).eval().requires_grad_(False)
     return FittedClassifier(classifier=network, key=key, history=details["history"])
+
+
+def is_fitted(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace) -> bool:
+    """Whether the store says to hold the classifier; its bytes are not read."""
+    store = workspace.store
+    return store.holds("classifiers", store.key("classifiers", _classifier_identity(spec, dataset)))
+
+
+def _classifier_identity(spec: ClassifierSpec, dataset: Dataset) -> dict[str, Any]:
+    entry = DEFENSES.get(spec.name)
+    assert isinstance(entry, ClassifierEntry)
+    return {
+        "spec": spec,
+        "classes": len(dataset.class_names),
+        "dataset": dataset.digest,
+        "code": classifier_code(entry),
+    }
 
 
 def check_detector(spec: DetectorSpec, of: ClassifierSpec, dataset: Dataset) -> None:
@@ -125,13 +140,15 @@ def fit_detector(
         "code": detector_code(entry),
     }
     key = store.key("detectors", identity)
-    item = store.load("detectors", key)
-    if item is None:
+
+    def fit() -> Item:
         data = training_part(of, dataset).to(device)
         with workspace.progress.task(f"fitting {spec.name} on {len(data)} images", 1) as task:
             detector = entry.fit(fitted.network, data, spec.config, of.seed)
             task.advance()
-        item = store.save("detectors", key, spec=identity, tensors=detector.tensors(), details={})
+        return store.save("detectors", key, spec=identity, tensors=detector.tensors(), details={})
+
+    item = store.once("detectors", key, fit)
     # restored also when it was just fitted, so that a first and a second run see the same bytes
     tensors = {name: tensor.to(device) for name, tensor in item.tensors.items()}
     return FittedDetector(detector=entry.restore(tensors, spec.config), key=key)

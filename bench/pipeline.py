@@ -11,6 +11,7 @@ from attacks.registry import ATTACKS
 from bench.canonical import plain
 from bench.cell import Cell
 from bench.code_version import code_version
+from bench.command_line import command_line
 from bench.crafting import Order
 from bench.datasets.contract import Dataset
 from bench.embedding import embedding_distance, fit_twin
@@ -204,7 +205,7 @@ def make_record(
         notes=findings.notes if findings else [],
         seconds=dict(clock.seconds),
         provenance=provenance(workspace.device),
-        command=workspace.command,
+        command=command_line(cell.request),
     )
 
 

@@ -11,16 +11,22 @@ class Task(Protocol):
     def advance(self, note: str = "") -> None:
         """One more of the announced steps is done; `note` says something of it."""
 
+    def tell(self, note: str) -> None:
+        """Say something while no step is done."""
+
 
 class Progress(Protocol):
     """Whoever shows progress."""
 
-    def task(self, title: str, total: int) -> AbstractContextManager[Task]:
-        """Announce work of `total` steps; use as a context manager."""
+    def task(self, title: str, total: int, *, slow: bool = False) -> AbstractContextManager[Task]:
+        """Announce work of `total` steps; use as a context manager. `slow`: each step is worth a line of its own."""
 
 
 class _SilentTask:
     def advance(self, note: str = "") -> None:
+        """Nobody listens."""
+
+    def tell(self, note: str) -> None:
         """Nobody listens."""
 
 
@@ -28,6 +34,6 @@ class Silent:
     """Shows nothing; what library calls use unless told otherwise."""
 
     @contextmanager
-    def task(self, title: str, total: int) -> Iterator[Task]:  # noqa: ARG002  # the protocol's names
+    def task(self, title: str, total: int, *, slow: bool = False) -> Iterator[Task]:  # noqa: ARG002  # the protocol's
         """Announce nothing."""
         yield _SilentTask()

@@ -101,6 +101,10 @@ class Store:
             except OSError as error:
                 raise DataError(f"cannot remove {path}: {error.strerror or error}") from error
 
+    def holds(self, kind: str, key: str) -> bool:
+        """Whether there is such an item, damaged or not."""
+        return self.paths(kind, key)[1].is_file()
+
     def once(self, kind: str, key: str, make: Callable[[], Item]) -> Item:
         """The item, made by `make`, which saves it, unless it is there or another process is making it."""
         item = self.load(kind, key)

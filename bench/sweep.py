@@ -128,7 +128,7 @@ def in_order(cells: Sequence[Cell], records: Iterable[Record]) -> list[Record]:
 
 def _cells_task(cells: Sequence[Cell], workspace: Workspace) -> AbstractContextManager[Task]:
     progress = workspace.progress if len(cells) > 1 else Silent()
-    return progress.task("cells", len(cells))
+    return progress.task("cells", len(cells), slow=True)
 
 
 def _record_of(cell: Cell, workspace: Workspace, *, wait: bool, keep_errors: bool) -> Record | None:

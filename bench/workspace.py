@@ -24,7 +24,6 @@ class Workspace:
     batch_size: images that pass the model together while an attack works on them.
     traced: keep loss and margin of every step of the test attack.
     started: when the sweep began, ISO 8601 in UTC; a cell that has failed since is not tried again.
-    command: the command line to note in records; empty for library calls.
     """
 
     results_dir: Path = Path("results")
@@ -35,7 +34,6 @@ class Workspace:
     batch_size: int = 100
     traced: bool = False
     started: str = field(default_factory=now)
-    command: str = ""
 
     @property
     def store(self) -> Store:

@@ -1,6 +1,5 @@
 """From a command's parameters to what the rest of the project takes: listed values, and a workspace."""
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -43,5 +42,4 @@ def workspace_of(params: Mapping[str, Any]) -> "Workspace":
         progress=choose_progress(quiet=params["quiet"]),
         batch_size=choose_batch_size(params["batch_size"], device),
         traced=params.get("trace", False),
-        command="bench " + " ".join(sys.argv[1:]),
     )

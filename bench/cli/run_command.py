@@ -52,6 +52,14 @@ def run_command(  # one parameter an option, in the order --help shows them
     noise_l2: options.NoiseL2 = None,
     bandwidth: options.Bandwidth = None,
     neighbors: options.Neighbors = None,
+    config: options.Config = None,
+    from_record: options.From = None,
+    dry_run: options.DryRun = False,
+    jobs: options.Jobs = None,
+    executor: options.Executor = "local",
+    ray_address: options.RayAddress = None,
+    cpus_per_job: options.CpusPerJob = None,
+    gpus_per_job: options.GpusPerJob = None,
     device: options.Device = "auto",
     data_dir: options.DataDir = Path("data"),
     download: options.Download = False,
@@ -64,13 +72,19 @@ def run_command(  # one parameter an option, in the order --help shows them
     """Attack a defense and judge it: one cell, or a grid when options are comma lists.
 
     Whatever was computed before is reused: the same command prints the same table in seconds, and a killed one
-    goes on where it stopped.
+    goes on where it stopped. Several commands may work on the same cells in the same folder.
 
     Example: bench run --defense er1 --attack cw --confidence 20
     """
+    from bench.cli.plan_output import show_plan
     from bench.cli.run_output import show_grid
-    from bench.sweep import plan, sweep
+    from bench.executors.driver import Crew, swept_by
+    from bench.sweep import in_order, plan
 
+    crew = Crew(executor=executor, address=ray_address, jobs=jobs, cpus=cpus_per_job, gpus=gpus_per_job)
     workspace = workspace_of(ctx.params)
     cells = plan(listed_values(ctx.params), workspace)
-    raise typer.Exit(show_grid(sweep(cells, workspace), len(cells), results_dir, quiet=quiet))
+    if dry_run:
+        show_plan(cells, workspace)
+        raise typer.Exit
+    raise typer.Exit(show_grid(in_order(cells, swept_by(crew, cells, workspace)), results_dir))

@@ -5,11 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from bench.cli.settings import take_settings_of_file, take_settings_of_record
+
 WHAT = "What to run (each takes a comma list: a grid)"
 IMAGES = "Images"
 ATTACK = "Attack options"
 DEFENSE = "Defense options"
 DETECTOR = "Detector options"
+SWEEP = "Sweeps"
 PLACE = "Where and how"
 
 
@@ -119,6 +122,72 @@ Bandwidth = Annotated[
     str | None, _option(DETECTOR, "kd, er*: of the kernel; auto by held-out likelihood (default auto).", "FLOAT")
 ]
 Neighbors = Annotated[str | None, _option(DETECTOR, "lid: k (default 20).", "INT")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help='A TOML file with any of these options, defense = ["er1", "kd"] for instance; flags go before it.',
+        rich_help_panel=SWEEP,
+        metavar="FILE.toml",
+        callback=take_settings_of_file,
+        is_eager=True,
+        show_default=False,
+    ),
+]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="A record.json: run what made it; further options change that.",
+        rich_help_panel=SWEEP,
+        metavar="RECORD",
+        callback=take_settings_of_record,
+        is_eager=True,
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Show the cells, what is done already, and how long the rest may take.", rich_help_panel=SWEEP
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that share the cells and their images (default 1; with Ray what fits).",
+        rich_help_panel=SWEEP,
+        metavar="INT",
+        show_default=False,
+    ),
+]
+Executor = Annotated[str, typer.Option(help="local or ray.", rich_help_panel=SWEEP, metavar="NAME")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of a Ray cluster (default $RAY_ADDRESS, or one started here).",
+        rich_help_panel=SWEEP,
+        metavar="ADDRESS",
+        show_default=False,
+    ),
+]
+CpusPerJob = Annotated[
+    float | None,
+    typer.Option(
+        help="CPU threads of one job (default: the cores shared out; with Ray 1).",
+        rich_help_panel=SWEEP,
+        metavar="FLOAT",
+        show_default=False,
+    ),
+]
+GpusPerJob = Annotated[
+    float | None,
+    typer.Option(
+        help="GPUs of one Ray job, also a fraction (default 1 on CUDA).",
+        rich_help_panel=SWEEP,
+        metavar="FLOAT",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=PLACE, metavar="NAME")]
 DataDir = Annotated[Path, typer.Option(help="Where the datasets are.", rich_help_panel=PLACE, envvar="ERBENCH_DATA")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch a missing dataset.", rich_help_panel=PLACE)]

@@ -1,7 +1,6 @@
 """What `bench run` prints: one table for all cells, notes, verdicts, and where the files lie."""
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -17,15 +16,11 @@ COLUMN_WIDTH = 30  # "100.0 % [98.1, 100.0] n=10000" and its padding
 TITLE_WIDTH = 28
 
 
-def show_grid(records: Iterable[Record], total: int, results_dir: Path, *, quiet: bool) -> int:
-    """Print cells as they finish, then the table; return the exit code: 1 when a cell gave no numbers."""
+def show_grid(records: Sequence[Record], results_dir: Path) -> int:
+    """Print the records as a table, with notes and verdicts; return the exit code: 1 when a cell gave no numbers."""
     console = Console(highlight=False)
-    done: list[Record] = []
-    failed: list[Record] = []
-    for number, record in enumerate(records, start=1):
-        (done if record.status == "done" else failed).append(record)
-        if total > 1 and not quiet:
-            print(f"cell {number}/{total}: {record.label}: {record.status}", file=sys.stderr, flush=True)
+    done = [record for record in records if record.status == "done"]
+    failed = [record for record in records if record.status != "done"]
     if done:
         _print_tables(console, done)
         _print_notes(console, done, results_dir)

@@ -70,7 +70,7 @@ def test_every_field_is_part_of_the_name(spec: RunSpec) -> None:
 
 def test_place_and_device_are_not_part_of_it(spec: RunSpec, tmp_path: Path) -> None:
     values = {"defense": ["er1"], "attack": ["cw"], "confidence": [9.0]}
-    elsewhere = Workspace(results_dir=tmp_path, data_dir=tmp_path, device=torch.device("meta"), command="bench run")
+    elsewhere = Workspace(results_dir=tmp_path, data_dir=tmp_path, device=torch.device("meta"))
     (cell,) = plan(values, elsewhere)
     assert cell.spec == spec
     assert "device" not in canonical_json(spec)

@@ -81,7 +81,7 @@ def test_one_cells_crash_leaves_the_others_and_is_no_result(
     assert "standard · pgd: no numbers (error): ZeroDivisionError: the attack's own mistake" in " ".join(
         ended.out.split()
     )
-    assert "cell 1/2: standard · fgsm: done" in ended.err
+    assert "cells: 1/2 (standard · fgsm: done)" in ended.err
     assert "cell 2/2: standard · pgd: error" in ended.err
     failed, fine = load_record(runs["pgd"]), load_record(runs["fgsm"])
     assert failed is not None

@@ -25,7 +25,7 @@ class Recorded:
         self._interrupts = interrupts
 
     @contextmanager
-    def task(self, title: str, total: int) -> Iterator["Recorded"]:
+    def task(self, title: str, total: int, *, slow: bool = False) -> Iterator["Recorded"]:
         self.announced.append((title, total))
         yield self
 

@@ -1,0 +1,87 @@
+"""The command line that makes a run, and the options that a record or a file of settings gives."""
+
+import json
+import shlex
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from attacks.errors import DataError, RequestError
+from attacks.registration import unknown_name
+from bench.request import Request
+
+
+def command_line(request: Request) -> str:
+    """The command that asks for one cell: every option that was asked for, and no other.
+
+    Example: "bench run --defense er1 --attack cw --confidence 20.0"
+    """
+    words = ["bench", "run"]
+    for name, value in asked_for(request).items():
+        flag = f"--{name.replace('_', '-')}"
+        words += [flag] if value is True else [flag, str(value)]
+    return shlex.join(words)
+
+
+def asked_for(request: Request) -> dict[str, Any]:
+    """What a request holds beyond the defaults, by option name with underscores."""
+    given = {field.name: getattr(request, field.name) for field in fields(Request) if field.name != "options"}
+    defaults = {field.name: field.default for field in fields(Request)}
+    asked = {name: value for name, value in given.items() if value is not None and value != defaults[name]}
+    if request.model is not None:
+        del asked["defense"]  # `--model` is one
+    return asked | dict(request.options)
+
+
+def settings_of_record(path: Path) -> dict[str, str | bool]:
+    """The options that a record was made with, as the command line takes them.
+
+    Args:
+        path: a record.json, or its folder.
+
+    Raises:
+        DataError: there is no record, or it does not say what was asked for.
+    """
+    file = path / "record.json" if path.is_dir() else path
+    try:
+        asked = json.loads(file.read_text(encoding="utf-8"))["record"]["request"]
+        request = Request(**asked)
+    except FileNotFoundError as error:
+        raise DataError(f"there is no record {file}") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{file} does not say what was asked for: it is no record, or an older version's, whose `command` may help"
+        ) from error
+    return {name: value if isinstance(value, bool) else str(value) for name, value in asked_for(request).items()}
+
+
+def settings_of_file(path: Path, known: Collection[str]) -> dict[str, str | bool]:
+    """The options in a TOML file, as the command line takes them: lists become comma lists.
+
+    Args:
+        path: such as `sweep.toml`; names with dashes or underscores.
+        known: names that the command takes, with underscores.
+
+    Raises:
+        RequestError: the file is missing or no TOML, or a name or a value is not an option's.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot read --config {path}: {getattr(error, 'strerror', None) or error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"--config {path} is not TOML: {error}") from error
+    return {name.replace("-", "_"): _as_text(name, value, path, known) for name, value in content.items()}
+
+
+def _as_text(name: str, value: Any, path: Path, known: Collection[str]) -> str | bool:
+    if name.replace("-", "_") not in known:
+        raise RequestError(f"{path}: " + unknown_name("option", name, [option.replace("_", "-") for option in known]))
+    values = value if isinstance(value, list) else [value]
+    if isinstance(value, bool):
+        return value
+    if not values or any(isinstance(item, bool | list | Mapping) for item in values):
+        raise RequestError(f"{path}: {name} wants a value or a list of them, got {json.dumps(value, default=str)}")
+    return ",".join(str(item) for item in values)
