@@ -2,13 +2,14 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from attacks.errors import DamagedError, DataError
+from attacks.errors import DamagedError, DataError, RequestError
 from bench.canonical import full_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 from bench.metrics.rates import Rate
@@ -128,3 +129,28 @@ def load_records(results_dir: str | Path = "results") -> list[Record]:
 def load_outcomes(folder: Path) -> pd.DataFrame:
     """The rows behind a record's metrics."""
     return pd.read_parquet(folder / "outcomes.parquet")
+
+
+def find_records(names: Sequence[str], results_dir: Path) -> list[Path]:
+    """Folders of the records that a user names, readable or not; all below `results_dir` when none is named.
+
+    Args:
+        names: each the first digits of a hash, a record's folder, or its `record.json`.
+        results_dir: where hashes are looked for.
+
+    Raises:
+        RequestError: a name fits no record, or there is none at all.
+    """
+    known = sorted(path.parent for path in results_dir.glob("runs/*/record.json"))
+    if not names and not known:
+        raise RequestError(f"no records under {results_dir / 'runs'}; `bench run` makes some")
+    found: list[Path] = []
+    for name in names:
+        path = Path(name).parent if Path(name).name == "record.json" else Path(name)
+        fitting = [folder for folder in known if name and folder.name.startswith(name)]
+        if not fitting and (path / "record.json").is_file():
+            fitting = [path.resolve()]
+        if not fitting:
+            raise RequestError(f"no record {name} under {results_dir / 'runs'}")
+        found += fitting
+    return list(dict.fromkeys(found)) or known

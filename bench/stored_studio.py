@@ -63,7 +63,7 @@ class StoredStudio(Studio):
             raise DisagreementError(f"detector {key} is none that {spec.name} can use ({error})") from error
 
     def craft(self, role: str, order: Order, victims: Victims, *, traced: bool) -> Crafted:
-        """The stored adversarial images of the set called `role`, each chunk checked to be of these images and goals."""
+        """The stored adversarial images of the set called `role`, every chunk checked to be of these victims."""
         del traced  # only images are judged
         keys, count, start = self.stored[role], len(victims.sample_ids), 0
         items = []
