@@ -74,7 +74,7 @@ def parse_model(text: str) -> tuple[Path, str]:
 
 
 def load_user_model(source: str, weights: Path | None) -> UserModel:
-    """Run the user's file, call the factory, fill in the weights.
+    """Run the user's file, call the factory with PyTorch's generator at seed 0, fill in the weights.
 
     Args:
         source: "path/to/file.py:factory"; a function or class that needs no arguments, or an `nn.Module` itself.
@@ -92,7 +92,9 @@ def load_user_model(source: str, weights: Path | None) -> UserModel:
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from error
     with neighborhood(path.resolve().parent) as neighbors:
-        module = _make(import_file(path, code), factory, path.name)
+        with torch.random.fork_rng(devices=[]):  # so that random first weights are the same ones every time
+            torch.manual_seed(0)
+            module = _make(import_file(path, code), factory, path.name)
         if weights:
             put_weights(module, state, weights)
         _require_shapes(module)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from attacks.errors import RequestError
+from attacks.registration import unknown_name
 from bench.cell import Cell
 from bench.code_version import program_version
 from bench.executors.contract import Job, Workers
@@ -40,6 +41,8 @@ class Crew:
     gpus: float | None = None
 
     def __post_init__(self) -> None:
+        if self.executor not in EXECUTORS:
+            raise RequestError(unknown_name("executor", self.executor, list(EXECUTORS)))
         if self.jobs is not None and self.jobs < 1:
             raise RequestError(f"--jobs must be at least 1, got {self.jobs}")
         for name, value in (("--cpus-per-job", self.cpus), ("--gpus-per-job", self.gpus)):

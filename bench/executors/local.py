@@ -35,8 +35,8 @@ class LocalWorkers:
         for number, process in enumerate(self._processes):
             if process.exitcode is None or process.exitcode == 0:
                 continue
-            if self._answers[number].poll():
-                raise self._answers[number].recv()
+            if refusal := _refusal(self._answers[number]):
+                raise refusal
             self._losses[number] += 1
             ending = f"signal {-process.exitcode}" if process.exitcode < 0 else f"exit code {process.exitcode}"
             if self._losses[number] > MOST_LOSSES:
@@ -51,6 +51,15 @@ class LocalWorkers:
             process.kill()
         for process in self._processes:
             process.join()
+
+
+def _refusal(answer: Connection) -> ErbenchError | None:
+    """What an ended worker sent; None when it was lost without a word."""
+    try:
+        refusal: ErbenchError = answer.recv()
+    except EOFError:
+        return None
+    return refusal
 
 
 def _start(job: Job) -> tuple[BaseProcess, Connection]:

@@ -216,3 +216,10 @@ def test_the_state_digest_tells_names_dtypes_shapes_and_values(tmp_path: Path) -
     }
     assert digest(plain) == digest(plain + "# the same\n")
     assert len({digest(plain)} | {digest(text) for text in changed.values()}) == 1 + len(changed)
+
+
+def test_random_first_weights_are_the_same_ones_every_time(net: str) -> None:
+    before = torch.get_rng_state()
+    first, second = load_user_model(f"{net}:make_model", None), load_user_model(f"{net}:make_model", None)
+    assert first.state_digest == second.state_digest
+    assert torch.equal(torch.get_rng_state(), before)

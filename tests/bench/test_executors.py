@@ -1,0 +1,213 @@
+"""Sweeps by several workers: the same records as one process makes, each thing made once, lost workers replaced."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from small_runs import CLASSIFICATION, ER
+
+from attacks.errors import RequestError
+from bench import crafting, fitting
+from bench.cell import Cell
+from bench.code_version import program_version
+from bench.executors.contract import Job
+from bench.executors.driver import Crew, swept_by
+from bench.executors.local import LocalWorkers
+from bench.executors.reports import Reports, clear_reports, read_reports
+from bench.executors.worker import work
+from bench.record import Record, load_outcomes
+from bench.sweep import in_order, plan, sweep
+from bench.workspace import Workspace
+
+GRID = [ER | {"n_test": 120}, CLASSIFICATION | {"attack": ["pgd", "fgsm"], "n_test": 120}]
+
+
+def workspace_in(folder: Path) -> Workspace:
+    return Workspace(results_dir=folder / "results", data_dir=folder / "data")
+
+
+def cells_of(workspace: Workspace, *grids: dict[str, Any]) -> list[Cell]:
+    return [
+        cell
+        for grid in grids or GRID
+        for cell in plan({k: v if isinstance(v, list) else [v] for k, v in grid.items()}, workspace)
+    ]
+
+
+def outcomes_of(workspace: Workspace, records: list[Record]) -> list[pd.DataFrame]:
+    return [load_outcomes(workspace.run_dir(record.run_id)) for record in records]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[pd.DataFrame]]:
+    """What one process makes of the grid."""
+    workspace = workspace_in(tmp_path_factory.mktemp("alone"))
+    cells = cells_of(workspace)
+    yield outcomes_of(workspace, in_order(cells, sweep(cells, workspace)))
+
+
+def assert_same(found: list[pd.DataFrame], expected: list[pd.DataFrame]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_two_sweeps_of_one_folder_make_each_thing_once(
+    tmp_path: Path, undisturbed: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    crafted: list[tuple[str, tuple[int, ...]]] = []
+    train, craft = fitting._train, crafting._craft
+
+    def counted_train(entry: Any, *arguments: Any) -> Any:
+        trained.append(entry.name)
+        return train(entry, *arguments)
+
+    def counted_craft(order: Any, fitted: Any, chunks: Any, *arguments: Any, **options: Any) -> Any:
+        crafted.extend((order.attack + fitted.key, tuple(chunk.sample_ids.tolist())) for chunk in chunks)
+        return craft(order, fitted, chunks, *arguments, **options)
+
+    monkeypatch.setattr(fitting, "_train", counted_train)
+    monkeypatch.setattr(crafting, "_craft", counted_craft)
+    workspace = workspace_in(tmp_path)
+    cells = cells_of(workspace)
+    found: dict[int, list[Record]] = {}
+
+    def run(number: int) -> None:
+        found[number] = in_order(cells, sweep(cells[number:] + cells[:number], workspace))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(trained) == len(set(trained)) >= 2
+    assert len(crafted) == len(set(crafted)) >= 9
+    for records in found.values():
+        assert_same(outcomes_of(workspace, records), undisturbed)
+
+
+def test_local_workers_make_the_same_records_also_when_one_is_lost(
+    tmp_path: Path, undisturbed: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace = workspace_in(tmp_path)
+    cells = cells_of(workspace)
+    started: list[LocalWorkers] = []
+
+    class Watched(LocalWorkers):
+        def __init__(self, jobs: Any) -> None:
+            super().__init__(jobs)
+            started.append(self)
+
+    monkeypatch.setattr("bench.executors.driver.LocalWorkers", Watched)
+
+    def kill_one_at_work() -> None:
+        deadline = time.monotonic() + 60
+        while not list((workspace.results_dir / "store").glob("crafted/*.json")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        victim = started[0]._processes[0].pid
+        assert victim is not None
+        os.kill(victim, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one_at_work)
+    killer.start()
+    records = in_order(cells, swept_by(Crew(jobs=2, cpus=1), cells, workspace))
+    killer.join(60)
+    assert_same(outcomes_of(workspace, records), undisturbed)
+    assert "worker 1 was lost (signal 9) and is started again" in caplog.text
+    assert not any(process.is_alive() for process in started[0]._processes)
+    leftovers = [path for path in (workspace.results_dir / "store" / "claims").iterdir() if path.suffix == ".lock"]
+    assert len(leftovers) <= 2  # of the killed one
+
+
+def test_a_failed_cell_is_tried_by_one_worker_and_ends_as_an_error(tmp_path: Path) -> None:
+    model = tmp_path / "model.py"
+    model.write_text(
+        "import torch\nfrom torch import nn\n\n\nclass Fragile(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(784, 10)\n\n"
+        "    def forward(self, images):\n        if len(images) > 32:\n            raise ValueError('too many')\n"
+        "        return self.layer(images.flatten(1))\n"
+    )
+    workspace = workspace_in(tmp_path)
+    cells = cells_of(workspace, {"model": f"{model}:Fragile", "attack": ["fgsm", "pgd"], "n_test": 40})
+    records = in_order(cells, swept_by(Crew(jobs=2, cpus=1), cells, workspace))
+    assert [record.status for record in records] == ["error", "error"]
+    assert "too many" in records[0].message
+
+
+def test_a_worker_with_other_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.executors.driver.program_version", lambda: "0123456789abcdef")
+    workspace = workspace_in(tmp_path)
+    cells = cells_of(workspace)
+    message = rf"has other code \({program_version()}\) than the driver \(0123456789abcdef\)"
+    with pytest.raises(RequestError, match=message):
+        list(swept_by(Crew(jobs=2, cpus=1), cells, workspace))
+
+
+def test_a_finished_grid_starts_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = workspace_in(tmp_path)
+    cells = cells_of(workspace, CLASSIFICATION)
+    first = in_order(cells, sweep(cells, workspace))
+
+    def refuse(_jobs: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("bench.executors.driver.LocalWorkers", refuse)
+    assert in_order(cells, swept_by(Crew(jobs=2), cells, workspace)) == first
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"jobs": 0}, "--jobs must be at least 1"),
+        ({"cpus": 0.0}, "--cpus-per-job must be above 0"),
+        ({"gpus": 0.5}, "--gpus-per-job are for --executor ray"),
+        ({"address": "host:1"}, "--ray-address and --gpus-per-job are for --executor ray"),
+        ({"executor": "rya"}, "unknown executor 'rya'; did you mean 'ray'"),
+    ],
+)
+def test_crews_that_cannot_be(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        Crew(**values)
+
+
+def test_a_worker_runs_where_its_job_says(tmp_path: Path, undisturbed: list[pd.DataFrame]) -> None:
+    workspace = workspace_in(tmp_path)
+    cells = cells_of(workspace)
+    job = Job(
+        requests=tuple(cell.request for cell in cells),
+        folder=Path.cwd(),
+        results_dir=workspace.results_dir,
+        data_dir=workspace.data_dir,
+        device="cpu",
+        threads=1,
+        batch_size=None,
+        traced=False,
+        started=workspace.started,
+        code=program_version(),
+        number=1,
+        of=2,
+    )
+    work(job)
+    records = in_order(cells, sweep(cells, workspace))
+    assert_same(outcomes_of(workspace, records), undisturbed)
+    with pytest.raises(RequestError, match="other code"):
+        work(replace(job, code="other"))
+
+
+def test_workers_say_what_they_are_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.executors.reports.EVERY", 0.0)
+    assert read_reports(tmp_path) == []
+    for number in (10, 2):
+        with Reports(tmp_path, number).task(f"crafting {number}", 3) as task:
+            task.advance()
+    assert read_reports(tmp_path) == ["crafting 2 1/3", "crafting 10 1/3"]
+    clear_reports(tmp_path)
+    assert read_reports(tmp_path) == []
