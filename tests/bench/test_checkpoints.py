@@ -199,43 +199,47 @@ def after(epoch: int) -> dict[str, Any]:
     return {"epoch": epoch, "weight": torch.full((3,), float(epoch))}
 
 
+def save_until_killed(checkpoints: Checkpoints, kill_at: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, bool]:
+    """Save four epochs, killed before write or removal number `kill_at`; gives how many became whole, and if killed."""
+    count, whole = 0, 0
+
+    def counted(do: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            nonlocal count, whole
+            count += 1
+            if count == kill_at:
+                raise KilledError
+            given = do(*arguments, **more)
+            whole += getattr(arguments[0], "suffix", "") == ".json"
+            return given
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "write_atomically", counted(write_atomically))
+        patch.setattr(Store, "remove", counted(Store.remove))
+        try:
+            for epoch in range(1, 5):
+                checkpoints.save(epoch, after(epoch))
+        except KilledError:
+            return whole, True
+    return whole, False
+
+
 def test_there_is_a_whole_checkpoint_at_every_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Killed before each single write or removal of four epochs, in turn: the last epoch whose JSON stood is loaded."""
-    operations = 0
-    for kill_at in range(1, 100):
+    """Killed before each single write or removal in turn, the last epoch that was whole is loaded."""
+    kills = 4 * 4  # two writes and two removals an epoch
+    for kill_at in range(1, kills + 2):
         checkpoints = kept(tmp_path / str(kill_at))
-        done, count = 0, iter(range(1, 1000))
-
-        def counted(do: Callable[..., Any], count: Iterator[int] = count, kill_at: int = kill_at) -> Callable[..., Any]:
-            def call(*arguments: Any, **more: Any) -> Any:
-                if next(count) == kill_at:
-                    raise KilledError
-                return do(*arguments, **more)
-
-            return call
-
-        with monkeypatch.context() as patch:
-            patch.setattr(store_module, "write_atomically", counted(write_atomically))
-            patch.setattr(Store, "remove", counted(Store.remove))
-            try:
-                for epoch in range(1, 5):
-                    checkpoints.save(epoch, after(epoch))
-                    done = epoch
-            except KilledError:
-                operations += 1
-        state = checkpoints.load()
-        epoch = 0 if state is None else state["epoch"]
-        assert epoch in {done, done + 1}
-        assert state is None or torch.equal(state["weight"], torch.full((3,), float(epoch)))
-        checkpoints.save(epoch + 1, after(epoch + 1))  # and it goes on from there
-        again = checkpoints.load()
-        assert again is not None
-        assert again["epoch"] == epoch + 1
-        if done == 4:
-            break
-    assert operations == 4 * 4  # two writes and two removals an epoch
+        whole, killed = save_until_killed(checkpoints, kill_at, monkeypatch)
+        assert killed is (kill_at <= kills)
+        for epoch in (whole, whole + 1):  # and it goes on from there
+            state = checkpoints.load()
+            assert (state["epoch"] if state else 0) == epoch
+            assert state is None or torch.equal(state["weight"], torch.full((3,), float(epoch)))
+            checkpoints.save(epoch + 1, after(epoch + 1))
     assert not caplog.records
 
 
