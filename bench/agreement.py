@@ -155,7 +155,8 @@ def _near_goal(judged: pd.DataFrame, config: Any) -> Mask:
 
 
 def _told(recorded: pd.DataFrame, judged: pd.DataFrame, wrong: dict[str, Mask], is_wrong: Mask) -> list[str]:
-    places = np.flatnonzero(is_wrong)
+    # adversarial images first: the noisy ones' noise follows from them
+    places = sorted(np.flatnonzero(is_wrong), key=lambda place: str(judged["kind"].iloc[place]))
     lines = []
     for place in places[:MOST_NAMED]:
         row, own = recorded.iloc[place], judged.iloc[place]

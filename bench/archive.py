@@ -67,6 +67,8 @@ def extract_archive(archive: Path, into: Path) -> None:
     Raises:
         DataError: it is no archive, is truncated or damaged, has a newer layout, or holds what does not belong there.
     """
+    if not archive.is_file():
+        raise DataError(f"there is no archive {archive}")
     try:
         with ZipFile(archive) as packed:
             declared = _checked_manifest(packed, archive)

@@ -27,11 +27,6 @@ def ls_command(
     debug: options.Debug = False,
 ) -> None:
     """List what is stored: what it is, its size and age, and how many records need it."""
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from attacks.errors import RequestError
     from attacks.registration import unknown_name
     from bench.cli.printable import age_in_words, printable, size_in_words
@@ -43,16 +38,10 @@ def ls_command(
     if not items:
         typer.echo(f"nothing is stored under {results_dir / 'store'}" + (f" of the kind {kind}" if kind else ""))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("kind", "key"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("what", overflow="fold")
-    for name in ("size", "age", "records"):
-        table.add_column(name, justify="right", no_wrap=True)
+    typer.echo(f"{'kind':<11}  {'key':<16}  {'size':>8}  {'age':>6}  records  what")
     for item in items:
-        sized = (size_in_words(item.bytes), age_in_words(item.age), str(item.users))
-        table.add_row(printable(item.kind), printable(item.key), escape(printable(item.what)), *sized)
-    Console(highlight=False).print(table)
+        sized = f"{size_in_words(item.bytes):>8}  {age_in_words(item.age):>6}  {item.users:>7}"
+        typer.echo(printable(f"{item.kind:<11}  {item.key:<16}  {sized}  {item.what}"))
 
 
 @store_app.command("size")
