@@ -13,6 +13,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.canonical import canonical_json
+from bench.captions import caption
 from bench.differences import name_apart
 from bench.files import write_atomically, write_text
 from bench.metrics.rates import Rate
@@ -44,7 +45,7 @@ LATEX_SPECIAL = {
 class MethodsTable:
     """One table, numbers not yet rounded.
 
-    caption: dataset, recipe, sizes, seed; columns: (metric, title); records: one a row.
+    caption: dataset, recipe, sizes, seed; columns: (metric, title) of rates; records: one a row.
     paper: the paper's cell for each record, None where it has none.
     """
 
@@ -58,6 +59,12 @@ class MethodsTable:
         """Whether the paper has a number for any of the rows."""
         return any(self.paper)
 
+    @property
+    def has_distance(self) -> bool:
+        """Whether the rows say how far the attack moved images: classifiers under one that no ball bounds."""
+        spec = self.records[0].spec
+        return not spec["detector"] and "epsilon" not in spec["attack_config"]
+
 
 def methods_tables(records: Sequence[Record]) -> list[MethodsTable]:
     """Group finished records into tables whose rows differ by method alone."""
@@ -67,7 +74,7 @@ def methods_tables(records: Sequence[Record]) -> list[MethodsTable]:
         rows = tuple(members)
         tables.append(
             MethodsTable(
-                caption=caption(rows),
+                caption=caption(rows[0].spec),
                 columns=DETECTOR_COLUMNS if rows[0].spec["detector"] else CLASSIFIER_COLUMNS,
                 records=rows,
                 paper=tuple(published_for(record.spec) for record in rows),
@@ -87,34 +94,6 @@ def _group(record: Record) -> str:
     return canonical_json(shared | classifier | bytes_of | {"is_detector": bool(detector)})
 
 
-def caption(records: Sequence[Record]) -> str:
-    """What a reader must know of the numbers, in one sentence."""
-    spec = records[0].spec
-    detector = spec["detector"]
-    trained = f"trained on {detector['train_attack']}, " if detector else ""
-    counted = f", counted: {detector['counted']}" if detector else ""
-    if detector and detector["noise_l2"] is not None:
-        counted += f", noise of L2 {detector['noise_l2']:g}"
-    sizes = f"set I {detector['n_fit']}, set II {spec['n_test']}" if detector else f"n {spec['n_test']}"
-    budget = ", ".join(
-        f"{name.replace('_', ' ')} {value}"
-        for name, value in spec["attack_config"].items()
-        if name != "confidence" and value is not None
-    )
-    return (
-        f"{spec['dataset']}: {trained}tested on {attack_name(spec)} ({budget}); protocol {spec['protocol']}, recipe "
-        f"{spec['recipe']}, {sizes} images, {spec['classifier']['n_train']} training images, seed "
-        f"{spec['seed']}{counted}; percent with Wilson 95 % interval"
-    )
-
-
-def attack_name(spec: dict[str, Any]) -> str:
-    """An attack as tables name it: "cw κ=9 →3"."""
-    confidence = spec["attack_config"].get("confidence", 0)
-    name = f"{spec['attack']} κ={confidence:g}" if confidence else str(spec["attack"])
-    return name if spec["target"] == "none" else f"{name} →{spec['target']}"
-
-
 def method_name(record: Record) -> str:
     """The paper's spelling of a method: ER1, ER1⁻, KD; classifiers as registered."""
     name = str(record.spec["defense"])
@@ -122,9 +101,23 @@ def method_name(record: Record) -> str:
 
 
 def row_names(records: Sequence[Record]) -> dict[str, str]:
-    """A name for each run: the method's, and where several rows share one, the settings they differ in."""
-    names = name_apart([method_name(record) for record in records], [record.spec for record in records])
+    """A name for each run: the method's with what was asked of it, and what rows differ in that still share one."""
+    names = [_with_own_options(method_name(record), record) for record in records]
+    names = name_apart(names, [record.spec for record in records])
     return {record.run_id: name for record, name in zip(records, names, strict=True)}
+
+
+def _with_own_options(name: str, record: Record) -> str:
+    """The name, and the options of classifier and detector that were asked for: "ER1 (prior cauchy)"."""
+    asked = {
+        option: value
+        for option, value in record.request.get("options", {}).items()
+        if option not in record.spec["attack_config"]
+    }
+    parts = [
+        option.replace("_", " ") + ("" if value is True else f" {value}") for option, value in sorted(asked.items())
+    ]
+    return f"{name} ({', '.join(parts)})" if parts else name
 
 
 def render(tables: Sequence[MethodsTable], form: str) -> str:
@@ -156,8 +149,15 @@ def frame(table: MethodsTable) -> pd.DataFrame:
             row |= {metric: value.value, f"{metric}_low": value.low, f"{metric}_high": value.high}
             row[f"{metric}_n"] = value.n
             row[f"{metric}_paper"] = getattr(paper, metric, None)
+        if table.has_distance:
+            row["median_l2"] = record.number("median_l2")
         rows.append(row | {"reached": _of(record, "reached"), "run": record.run_id})
     return pd.DataFrame(rows)
+
+
+def _attack_titles(table: MethodsTable) -> list[str]:
+    """What stands behind the rates: of the test attack."""
+    return ["reached", "median L2"] if table.has_distance else ["reached"]
 
 
 def _of(record: Record, metric: str) -> str:
@@ -166,11 +166,14 @@ def _of(record: Record, metric: str) -> str:
 
 
 def _cells(table: MethodsTable) -> list[list[str]]:
-    """Method, ours (with interval) a column, how many images reached the goal, the paper's where it has any."""
+    """Method, ours (with interval) a column, how many images reached the goal and how far, the paper's if any."""
     rows, names = [], row_names(table.records)
     for record, paper in zip(table.records, table.paper, strict=True):
         row = [names[record.run_id], *(_with_interval(record.rate(metric)) for metric, _ in table.columns)]
         row.append(_of(record, "reached"))
+        if table.has_distance:
+            distance = record.number("median_l2")
+            row.append("n/a" if distance is None else f"{distance:.3f}")
         if table.has_paper:
             row += [f"{100 * getattr(paper, metric):.2f}" if paper else "n/a" for metric, _ in table.columns]
         rows.append(row)
@@ -187,7 +190,9 @@ def _markdown(table: MethodsTable) -> str:
     from tabulate import tabulate
 
     titles = [title for _, title in table.columns]
-    headers = ["Methods", *titles, "reached"] + ([f"{title} (paper)" for title in titles] if table.has_paper else [])
+    headers = ["Methods", *titles, *_attack_titles(table)] + (
+        [f"{title} (paper)" for title in titles] if table.has_paper else []
+    )
     runs = ", ".join(f"`{record.run_id}`" for record in table.records)
     align = ["left"] + ["right"] * (len(headers) - 1)
     body = tabulate(_cells(table), headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
@@ -207,15 +212,16 @@ def _latex(table: MethodsTable) -> str:
         autoescape=False,  # the output is LaTeX, escaped by `_escape`
     )
     titles = [title for _, title in table.columns]
-    count = len(titles)
-    groups = [{"title": "ours", "span": count + 1, "first": 2, "last": count + 2}]
+    ours, count = [*titles, *_attack_titles(table)], len(titles)
+    last = len(ours) + 1
+    groups = [{"title": "ours", "span": len(ours), "first": 2, "last": last}]
     if table.has_paper:
         number = next(paper.table for paper in table.paper if paper)
-        groups.append({"title": f"paper, Table {number}", "span": count, "first": count + 3, "last": 2 * count + 2})
+        groups.append({"title": f"paper, Table {number}", "span": count, "first": last + 1, "last": last + count})
     return environment.get_template("methods.tex.j2").render(
         runs=", ".join(record.run_id for record in table.records),
         caption=_escape(table.caption) + ".",
-        columns=[*titles, "reached", *(titles if table.has_paper else [])],
+        columns=[*ours, *(titles if table.has_paper else [])],
         groups=groups,
         rows=[[_escape(cell) for cell in row] for row in _cells(table)],
     )

@@ -141,6 +141,47 @@ def test_bare_classifiers_have_accuracies(make_record: Make) -> None:
     assert re.match(r"\| madry +\| +90\.00 \[.*\] \| +50\.00 \[.*\] \|", line)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"backend": "foolbox"}, "backend foolbox"),
+        ({"precision": "bfloat16"}, "precision bfloat16"),
+        ({"target": "random"}, "cw κ=9 →random"),
+        ({"image_size": 32, "channels": 1}, "mnist (32 px, 1 channel): "),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_what_is_no_default_is_in_the_caption(make_record: Make, change: dict[str, Any], said: str) -> None:
+    plain, other = (table.caption for table in methods_tables([make_record(), make_record(**change)]))
+    if said in plain:  # tables are sorted by what they share
+        plain, other = other, plain
+    assert said in other
+    assert said not in plain
+    assert "backend native" not in plain
+    assert "float32" not in plain
+
+
+def test_a_method_is_named_with_what_was_asked_of_it(make_record: Make) -> None:
+    asked = {"options": {"prior": "cauchy", "adversarial_training": True, "confidence": 9.0, "steps": 150}}
+    record = replace(make_record(), request=asked)
+    assert list(row_names([record]).values()) == [
+        "ER1 (adversarial training, prior cauchy)"
+    ]  # the rest is the attack's
+
+
+def test_classifiers_under_an_attack_without_a_ball_have_distances(make_record: Make) -> None:
+    metrics = {"clean_accuracy": rate(9, 10), "robust_accuracy": rate(4, 8), "reached": rate(4, 8), "median_l2": 1.2345}
+    bare = {"defense": "standard", "detector": None}
+    unbounded = methods_tables([make_record(**bare, metrics=metrics)])
+    ball = methods_tables([make_record(**bare, attack="fgsm", attack_config=FgsmConfig(epsilon=0.3), metrics=metrics)])
+    assert re.search(r"\| 4/8 +\| +1\.234 \|", render(unbounded, "markdown"))
+    assert "reached & median L2" in render(unbounded, "latex")
+    assert next(csv.DictReader(io.StringIO(render(unbounded, "csv"))))["median_l2"] == "1.2345"
+    assert not any("L2" in render(ball, form) for form in ("markdown", "latex"))
+    none = methods_tables([make_record(**bare, metrics=metrics | {"median_l2": None})])
+    assert re.search(r"n/a \|$", render(none, "markdown").strip())
+
+
 def test_unfinished_records_are_in_no_table(make_record: Make) -> None:
     assert methods_tables([make_record(status="error"), make_record(status="not-converged", seed=1)]) == []
 
