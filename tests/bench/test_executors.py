@@ -1,5 +1,6 @@
 """Sweeps by several workers: the same records as one process makes, each thing made once, lost workers replaced."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -8,10 +9,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pytest
-from small_runs import CLASSIFICATION, ER
+import torch
+from small_runs import BASELINE, CLASSIFICATION
 
 from attacks.errors import RequestError
 from bench import crafting, fitting
@@ -26,7 +29,11 @@ from bench.record import Record, load_outcomes
 from bench.sweep import in_order, plan, sweep
 from bench.workspace import Workspace
 
-GRID = [ER | {"n_test": 120}, CLASSIFICATION | {"attack": ["pgd", "fgsm"], "n_test": 120}]
+CHUNKS = {"n_test": 120}  # three
+GRID = [
+    BASELINE | CHUNKS | {"defense": "kd", "attack": "fgsm", "n_fit": 20},
+    CLASSIFICATION | CHUNKS | {"attack": ["pgd", "noise"]},
+]
 
 
 def workspace_in(folder: Path) -> Workspace:
@@ -59,39 +66,48 @@ def assert_same(found: list[pd.DataFrame], expected: list[pd.DataFrame]) -> None
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
-def test_two_sweeps_of_one_folder_make_each_thing_once(
-    tmp_path: Path, undisturbed: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trained: list[str] = []
-    crafted: list[tuple[str, tuple[int, ...]]] = []
+def sweep_and_tell(folder: Path, first: int) -> None:
+    """A process's sweep of the grid, from cell `first` on; a line in a file for everything it makes."""
     train, craft = fitting._train, crafting._craft
 
-    def counted_train(entry: Any, *arguments: Any) -> Any:
-        trained.append(entry.name)
+    def tell(*words: object) -> None:
+        with (folder / "made").open("a") as file:
+            file.write(" ".join(map(str, words)) + "\n")
+
+    def told_train(entry: Any, *arguments: Any) -> Any:
+        tell("trained", entry.name)
         return train(entry, *arguments)
 
-    def counted_craft(order: Any, fitted: Any, chunks: Any, *arguments: Any, **options: Any) -> Any:
-        crafted.extend((order.attack + fitted.key, tuple(chunk.sample_ids.tolist())) for chunk in chunks)
+    def told_craft(order: Any, fitted: Any, chunks: Any, *arguments: Any, **options: Any) -> Any:
+        for chunk in chunks:
+            tell("crafted", order.attack, chunk.sample_ids.tolist())
         return craft(order, fitted, chunks, *arguments, **options)
 
-    monkeypatch.setattr(fitting, "_train", counted_train)
-    monkeypatch.setattr(crafting, "_craft", counted_craft)
+    torch.set_num_threads(1)
+    with (
+        mock.patch.object(fitting, "_train", told_train),
+        mock.patch.object(crafting, "_craft", told_craft),
+    ):
+        workspace = workspace_in(folder)
+        cells = cells_of(workspace)
+        for record in sweep(cells[first:] + cells[:first], workspace):
+            tell("ended", record.run_id)
+
+
+def test_two_sweeps_of_one_folder_make_each_thing_once(tmp_path: Path, undisturbed: list[pd.DataFrame]) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=sweep_and_tell, args=(tmp_path, first)) for first in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(240)
+    assert [process.exitcode for process in processes] == [0, 0]
+    told = [line for line in (tmp_path / "made").read_text().splitlines() if not line.startswith("ended")]
+    assert len(told) == len(set(told))
+    assert {line.split()[0] for line in told} == {"trained", "crafted"}
     workspace = workspace_in(tmp_path)
     cells = cells_of(workspace)
-    found: dict[int, list[Record]] = {}
-
-    def run(number: int) -> None:
-        found[number] = in_order(cells, sweep(cells[number:] + cells[:number], workspace))
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert len(trained) == len(set(trained)) >= 2
-    assert len(crafted) == len(set(crafted)) >= 9
-    for records in found.values():
-        assert_same(outcomes_of(workspace, records), undisturbed)
+    assert_same(outcomes_of(workspace, in_order(cells, sweep(cells, workspace))), undisturbed)
 
 
 def test_local_workers_make_the_same_records_also_when_one_is_lost(
