@@ -26,6 +26,7 @@ class CellCheck:
     status: of today's record; message: why it is not "done".
     seconds: all stations of the record together, also when it was made earlier.
     code_changed: parts whose code is other than the baseline's: "attack", "classifier", "detector", "train_attack".
+    machine_changed: parts of the machine that are other than the baseline's, with both: "threads 2, here 1".
     changes: one a metric; empty where a cell gave no numbers, or where the baseline does not have it.
     """
 
@@ -35,6 +36,7 @@ class CellCheck:
     message: str
     seconds: float
     code_changed: tuple[str, ...]
+    machine_changed: tuple[str, ...]
     changes: tuple[Change, ...]
 
     @property
@@ -174,6 +176,7 @@ def _compared(pairs: Sequence[tuple[Measured | None, Outcome]], tolerance: float
             message=record.message,
             seconds=sum(record.seconds.values()),
             code_changed=() if known is None else _code_changed(known.code, record.code),
+            machine_changed=() if known is None or now is None else _machine_changed(known.machine, now.machine),
             changes=tuple(next(changes)) if known is not None and now is not None else (),
         )
         for label, (known, (record, now)) in zip(labels, pairs, strict=True)
@@ -182,3 +185,7 @@ def _compared(pairs: Sequence[tuple[Measured | None, Outcome]], tolerance: float
 
 def _code_changed(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(part for part in now if then.get(part) != now[part])
+
+
+def _machine_changed(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(f"{part} {then.get(part)}, here {value}" for part, value in now.items() if then.get(part) != value)

@@ -46,6 +46,7 @@ class Measured:
     """One cell's numbers.
 
     label, run_id, dataset_digest, request, spec, code: as in its record.
+    machine: what training rounds by: processor or GPU, PyTorch's version, number of threads.
     sample_ids: (n,) of the test images, ascending.
     rates, numbers: by name.
     ranks: by kind, the rank of each image's probability among all that count (ties share one), None where it does not;
@@ -60,6 +61,7 @@ class Measured:
     request: dict[str, Any]
     spec: dict[str, Any]
     code: dict[str, str]
+    machine: dict[str, str]
     sample_ids: list[int]
     rates: dict[str, MeasuredRate]
     numbers: dict[str, MeasuredNumber]
@@ -104,6 +106,7 @@ def measured(record: Record, outcomes: pd.DataFrame) -> Measured:
         request=record.request,
         spec=record.spec,
         code=record.code,
+        machine=_machine(record.provenance),
         sample_ids=sample_ids,
         rates=rates,
         numbers=numbers,
@@ -119,6 +122,12 @@ def _strings(cases: pd.Series | None, sample_ids: list[int]) -> dict[str, str]:
     kinds = [kind for kind in KINDS if any(key[0] == kind for key in values)]
     signs = {True: SUCCESS, False: FAILURE, None: NOT_COUNTED}
     return {kind: "".join(signs[values.get((kind, sample_id))] for sample_id in sample_ids) for kind in kinds}
+
+
+def _machine(provenance: Mapping[str, Any]) -> dict[str, str]:
+    torch = provenance.get("versions", {}).get("torch")
+    parts = {"device": provenance.get("device"), "torch": torch, "threads": provenance.get("threads")}
+    return {name: str(value) for name, value in parts.items()}
 
 
 def _key(case: Any) -> tuple[str, int]:

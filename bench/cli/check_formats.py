@@ -20,7 +20,8 @@ def as_json(check: Check) -> str:
     """Everything: cells, metrics then and now with n and interval, tests, verdicts."""
     cells = [
         {"label": cell.label, "run_id": cell.run_id, "status": cell.status, "message": cell.message}
-        | {"seconds": cell.seconds, "code_changed": list(cell.code_changed), "fails": cell.fails}
+        | {"seconds": cell.seconds, "fails": cell.fails}
+        | {"code_changed": list(cell.code_changed), "machine_changed": list(cell.machine_changed)}
         | {"metrics": [_plain_change(change) for change in cell.changes]}
         for cell in check.cells
     ]

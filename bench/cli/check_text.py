@@ -69,9 +69,17 @@ def change_line(cell: CellCheck, change: Change) -> str:
 
 
 def _code(cell: CellCheck) -> str:
-    if not cell.code_changed:
-        return "the code of attack and defense is the baseline's"
-    return f"code that changed since the baseline: {', '.join(part.replace('_', ' ') for part in cell.code_changed)}"
+    if cell.code_changed:
+        what = (
+            f"code that changed since the baseline: {', '.join(part.replace('_', ' ') for part in cell.code_changed)}"
+        )
+    else:
+        what = "the code of attack and defense is the baseline's"
+    if not cell.machine_changed:
+        return what
+    return (
+        f"{what}; the baseline is of another machine, which trains to other weights ({'; '.join(cell.machine_changed)})"
+    )
 
 
 def why(cell: CellCheck) -> str:
