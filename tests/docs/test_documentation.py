@@ -14,13 +14,16 @@ from attacks.goal import Goal
 from bench.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/what-the-paper-leaves-open.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/what-the-paper-leaves-open.md", "docs/verifying.md")
 OTHER_PROGRAMS = {"--strict"}  # mypy's
 
 
 def known_options() -> set[str]:
-    commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
-    return {name for command in commands.values() for parameter in command.params for name in parameter.opts}
+    def of(command: Any) -> set[str]:
+        inner = [of(one) for one in getattr(command, "commands", {}).values()]
+        return {name for parameter in command.params for name in parameter.opts}.union(*inner)
+
+    return of(get_command(app))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
