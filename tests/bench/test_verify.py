@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from class_means import bring
+from PIL import Image
 from small_runs import Ended, Finished
 from tampering import change_item, change_outcomes, change_record
 from torch import Tensor
@@ -24,6 +25,16 @@ from bench.verify import Verification, Verifier
 from bench.workspace import Workspace
 
 Bench = Callable[..., Ended]
+BRIGHTNESS = """
+import torch
+from torch import nn
+
+def make():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
+    network[1].weight.data = torch.tensor([[-0.01], [0.01]]).expand(2, 784).clone()
+    network[1].bias.data = torch.tensor([4.0, -4.0])
+    return network
+"""
 
 
 @pytest.fixture
@@ -332,3 +343,30 @@ def test_a_users_model_is_verified_with_the_model_only(tmp_path: Path, bench: Be
     )
     (folder,) = (results / "runs").iterdir()
     assert load_record(folder) is not None
+
+
+def test_an_image_folder_may_lie_elsewhere(tmp_path: Path, bench: Bench) -> None:
+    for part, count in (("train", 20), ("test", 8)):
+        for name, brightness in (("dark", 20), ("light", 200)):
+            (tmp_path / "theirs" / part / name).mkdir(parents=True)
+            for number in range(count):
+                image = Image.new("L", (28, 28), brightness + number)
+                image.save(tmp_path / "theirs" / part / name / f"{number:02}.png")
+    results, mine = tmp_path / "results", tmp_path / "mine"
+    (tmp_path / "bright.py").write_text(BRIGHTNESS)
+    model = ["--model", f"{tmp_path / 'bright.py'}:make"]
+    attack = ["--attack", "fgsm", "--epsilon", "0.1", "--n-test", "10", "--results-dir", str(results)]
+    made = bench("run", "--dataset", f"folder:{tmp_path / 'theirs'}", *model, *attack)
+    assert made.code == 0, made.out + made.err
+    (tmp_path / "theirs").rename(mine)
+    lost = bench("verify", *model, "--results-dir", str(results))
+    assert (lost.code, lost.out.count("\n")) == (2, 2)
+    assert "theirs" in lost.out
+    found = bench("verify", *model, "--folder", str(mine), "--results-dir", str(results))
+    assert found.code == 0, found.out
+    assert "20 of 20 outcomes agree" in found.out
+    (mine / "test" / "dark" / "07.png").unlink()
+    other = bench("verify", *model, "--folder", str(mine), "--results-dir", str(results))
+    assert other.code == 2
+    assert f"folder:{mine} holds other images here (digest " in other.out
+    assert "--folder says where yours are" in other.out
