@@ -11,7 +11,7 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/pytest
 
-# One thread and one instruction set: training then sums in the baseline's order on any x86 processor with AVX2
+# One thread and one instruction set: training then sums in the baseline's order on x86 processors with AVX2
 # (docs/gate.md). A results folder of its own, so that no network trained otherwise is taken for the baseline's.
 check: $(INSTALLED)
 	OMP_NUM_THREADS=1 MKL_CBWR=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \

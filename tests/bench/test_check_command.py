@@ -164,9 +164,8 @@ def weak(check: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch) -> Callab
 
 
 def test_json_says_everything(weak: Callable[..., Ended], tmp_path: Path) -> None:
-    ended = weak(
-        "--format", "json", "--attack", "pgd", "--defense", "standard", "--out", str(tmp_path / "out" / "check.json")
-    )
+    out = tmp_path / "out" / "check.json"
+    ended = weak("--format", "json", "--attack", "pgd", "--defense", "standard", "--out", str(out))
     assert (ended.code, ended.out) == (1, "")
     found = json.loads(out.read_text(encoding="utf-8"))
     assert (found["fails"], found["level"], found["tolerance"]) == (True, 0.05, None)
