@@ -1,5 +1,6 @@
 """Where a number was made: versions, revision, machine."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -12,19 +13,43 @@ import torch
 
 from bench.instant import now
 
-PACKAGES = ("erbench", "torch", "torchvision", "numpy", "scikit-learn", "pandas")
+PACKAGES = ("erbench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "safetensors")
+BACKENDS = ("torchattacks", "foolbox")
+NVIDIA = Path("/proc/driver/nvidia/version")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Everything about the place that may explain a number; plain JSON."""
     return {
         "created": now(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "versions": _versions(),
         "git": _git(),
+        "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "driver": _driver() if device.type == "cuda" else None,
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "peak_memory_mb": _peak_memory_mb(),
+        "peak_gpu_memory_mb": torch.cuda.max_memory_allocated(device) // 2**20 if device.type == "cuda" else None,
     }
+
+
+def _versions() -> dict[str, str | None]:
+    """Of everything that computes; of other libraries' attacks where they are installed."""
+    installed = {name: _version(name) for name in BACKENDS}
+    return (
+        {"python": platform.python_version(), "cuda": torch.version.cuda}
+        | {name: _version(name) for name in PACKAGES}
+        | {name: found for name, found in installed.items() if found}
+    )
+
+
+def _driver() -> str | None:
+    """The NVIDIA driver's own line, on Linux."""
+    try:
+        return NVIDIA.read_text().splitlines()[0].partition(":")[2].strip()
+    except (OSError, IndexError):
+        return None
 
 
 def _version(package: str) -> str | None:

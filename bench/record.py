@@ -5,14 +5,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from attacks.errors import DamagedError, DataError, RequestError
 from bench.canonical import full_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 from bench.metrics.rates import Rate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA = 3  # of the record's layout; no run's hash depends on it
 log = logging.getLogger("erbench")
@@ -33,7 +34,8 @@ class Record:
         and of the crafted chunks in order "test" and "fit"; empty for records older than this field.
     request: what was asked for (`bench.request.Request`), from which the spec follows again.
     notes: sentences a reader of the numbers should know.
-    seconds: per station; provenance: versions, revision, machine; command: makes the record again.
+    seconds: wall time per station; cpu_seconds: the same on all processors together.
+    provenance: versions, revision, machine; command: makes the record again.
     """
 
     schema: int = SCHEMA
@@ -51,6 +53,7 @@ class Record:
     request: dict[str, Any] = field(default_factory=dict)
     notes: list[str]
     seconds: dict[str, float]
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any]
     command: str
 
@@ -65,7 +68,7 @@ class Record:
         return float(value) if isinstance(value, int | float) else None
 
 
-def save_record(folder: Path, record: Record, outcomes: pd.DataFrame | None) -> None:
+def save_record(folder: Path, record: Record, outcomes: "pd.DataFrame | None") -> None:
     """Write outcomes first, then the record, whose presence says that the run is complete."""
     checksum = ""
     if outcomes is not None:
@@ -126,8 +129,10 @@ def load_records(results_dir: str | Path = "results") -> list[Record]:
     return sorted((record for record in found if record), key=lambda record: record.provenance["created"])
 
 
-def load_outcomes(folder: Path) -> pd.DataFrame:
+def load_outcomes(folder: Path) -> "pd.DataFrame":
     """The rows behind a record's metrics."""
+    import pandas as pd  # late: a finished grid is shown without it
+
     return pd.read_parquet(folder / "outcomes.parquet")
 
 

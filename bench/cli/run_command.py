@@ -7,6 +7,8 @@ import typer
 from bench.cli import run_options as options
 from bench.cli.given import listed_values, workspace_of
 
+UNCHECKED = {"full", "config", "from_record", "dry_run", "results_dir", "data_dir", "quiet", "debug"}
+
 
 def run_command(  # one parameter an option, in the order --help shows them
     ctx: typer.Context,
@@ -76,15 +78,27 @@ def run_command(  # one parameter an option, in the order --help shows them
 
     Example: bench run --defense er1 --attack cw --confidence 20
     """
-    from bench.cli.plan_output import show_plan
+    from bench.answers import Command
     from bench.cli.run_output import show_grid
+    from bench.options import OPTIONS
+
+    values = listed_values(ctx.params)
+    settings = {name: ctx.params[name] for name in ctx.params.keys() - OPTIONS.keys() - UNCHECKED}
+    command = Command(values=values, settings=settings, results_dir=results_dir, data_dir=data_dir)
+    known = None if dry_run else command.answer()
+    if known is not None:  # before PyTorch is imported
+        raise typer.Exit(show_grid(known, results_dir))
+
+    from bench.cli.plan_output import show_plan
     from bench.executors.driver import Crew, swept_by
     from bench.sweep import in_order, plan
 
     crew = Crew(executor=executor, address=ray_address, jobs=jobs, cpus=cpus_per_job, gpus=gpus_per_job)
     workspace = workspace_of(ctx.params)
-    cells = plan(listed_values(ctx.params), workspace)
+    cells = plan(values, workspace)
     if dry_run:
         show_plan(cells, workspace)
         raise typer.Exit
-    raise typer.Exit(show_grid(in_order(cells, swept_by(crew, cells, workspace)), results_dir))
+    records = in_order(cells, swept_by(crew, cells, workspace))
+    command.remember(records)
+    raise typer.Exit(show_grid(records, results_dir))

@@ -4,7 +4,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -75,14 +74,14 @@ def _run(job: Job, answer: Connection) -> None:
     """A worker's life: it ends with its driver, leaves Ctrl-C to it, and sends it what it refuses."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     from bench.executors.worker import work
 
     try:
         work(job)
     except ErbenchError as error:
         answer.send(error)
-        sys.exit(1)
+        os._exit(1)
 
 
 def _end_with_the_driver() -> None:
