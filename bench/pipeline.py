@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attacks.errors import NotConvergedError
+from attacks.errors import DamagedError, NotConvergedError
 from attacks.registry import ATTACKS
 from bench.canonical import plain
 from bench.cell import Cell
@@ -26,7 +26,7 @@ from bench.metrics.rates import rate
 from bench.pictures import save_examples
 from bench.protocol import Sets, choose_sets
 from bench.provenance import provenance
-from bench.record import Record, load_record, save_record
+from bench.record import Record, read_record, save_record
 from bench.spec import RunSpec
 from bench.stations import Clock
 from bench.traces import TRACE, save_trace
@@ -39,9 +39,17 @@ PART = 1000  # test images held as floats at once
 
 
 def known_record(cell: Cell, workspace: Workspace) -> Record | None:
-    """The record of a cell that needs no work: finished, by today's code; or failed since the sweep began."""
+    """The record of a cell that needs no work: finished, by today's code; or failed since the sweep began.
+
+    Raises:
+        DataError: a newer version of the program wrote it.
+    """
     folder = workspace.run_dir(cell.run_id)
-    known = load_record(folder)
+    try:
+        known = read_record(folder)
+    except DamagedError as error:
+        log.warning("%s; it is made again", error)
+        return None
     if known is None:
         return None
     if known.status == "error":
@@ -204,6 +212,7 @@ def make_record(
         detector=findings.detector if findings else {},
         notes=findings.notes if findings else [],
         seconds=dict(clock.seconds),
+        cpu_seconds=dict(clock.cpu_seconds),
         provenance=provenance(workspace.device),
         command=command_line(cell.request),
     )
