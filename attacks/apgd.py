@@ -197,5 +197,6 @@ APGD_DLR = AttackEntry(
     source="Croce & Hein 2020, arXiv:2003.01690",
     config=ApgdConfig,
     attack=partial(apgd, dlr_loss, "apgd-dlr"),
+    climbs=dlr_loss,
     needs_logits=True,
 )

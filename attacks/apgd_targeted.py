@@ -14,7 +14,7 @@ from attacks.checks import require_positive
 from attacks.contract import AttackEntry
 from attacks.draws import Draws
 from attacks.errors import RequestError
-from attacks.losses import targeted_dlr_loss
+from attacks.losses import margin_loss, targeted_dlr_loss
 from attacks.probe import Objective, Probe
 from attacks.worst import Worst
 
@@ -76,5 +76,6 @@ APGD_T = AttackEntry(
     source="Croce & Hein 2020, arXiv:2003.01690",
     config=ApgdTargetedConfig,
     attack=apgd_targeted,
+    climbs=margin_loss,
     needs_logits=True,
 )

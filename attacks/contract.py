@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from attacks.draws import Draws
 from attacks.errors import AttackError, ModelError, RequestError
 from attacks.goal import Goal, Logits, reached
+from attacks.losses import cross_entropy_loss
 from attacks.norms import l2_distance, linf_distance
 from attacks.precision import running_in
-from attacks.probe import Probe, Trace
+from attacks.probe import Objective, Probe, Trace
 
 UNTIL = ("success", "end")
 """When work on an image ends: as soon as it is broken, or after every step, as papers plot."""
@@ -37,6 +38,7 @@ class AttackEntry:
     attack: the function.
     needs_logits: it works on margins, which probabilities bound to 1: such a model is refused.
     follows_gradients: it says nothing of a model whose gradients vanish.
+    climbs: the loss whose gradients it follows, for a look at those that another library does not show.
     """
 
     name: str
@@ -46,6 +48,7 @@ class AttackEntry:
     attack: Attack
     needs_logits: bool = False
     follows_gradients: bool = True
+    climbs: Objective = cross_entropy_loss
 
     def by(self, attack: Attack) -> "AttackEntry":
         """The same entry with another implementation of the attack."""
@@ -60,7 +63,8 @@ class CraftedBatch:
     success: (n,) bool, whether the goal is met with the confidence asked for.
     margin: (n,) float32, the goal's margin in logit units.
     l2, linf: (n,) float32, distances to the clean image in pixel units.
-    vanished: (n,) bool on the CPU, every gradient that the attack asked for was exactly zero.
+    vanished: (n,) bool on the CPU, every gradient that the attack asked for was exactly zero; of another library's
+        attack, that of the clean image is, and the goal was not met.
     passes: images that went forward through the model, the measurements here not counted.
     trace: loss and margin at every step, when asked for.
     """
@@ -116,16 +120,27 @@ def craft(
         raise AttackError(f"the attack {entry.name} gave back images of another shape or with NaN; this is a bug in it")
     with torch.no_grad(), running_in("float32", images.device):
         margin = goal.margin(logits_of(crafted))
+    success = reached(margin, getattr(config, "confidence", 0.0))
+    vanished = probe.vanished
+    if entry.follows_gradients and len(images) and not probe.was_asked:  # it looked past the probe
+        vanished = _vanished_at(images, logits_of, goal, entry.climbs, draws) & ~success.cpu()
     return CraftedBatch(
         images=crafted,
-        success=reached(margin, getattr(config, "confidence", 0.0)),
+        success=success,
         margin=margin,
         l2=l2_distance(crafted, images),
         linf=linf_distance(crafted, images),
-        vanished=probe.vanished,
+        vanished=vanished,
         passes=probe.passes,
         trace=probe.trace(),
     )
+
+
+def _vanished_at(images: Tensor, logits_of: Logits, goal: Goal, objective: Objective, draws: Draws) -> Tensor:
+    """Where the objective's gradient is exactly zero at (n, c, h, w) images: (n,) bool on the CPU."""
+    probe = Probe(logits_of, goal, draws.sample_ids)
+    probe.gradient(images, torch.arange(len(images), device=images.device), objective, step=0)
+    return probe.vanished
 
 
 def check_images(images: Tensor) -> Tensor:

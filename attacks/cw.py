@@ -17,6 +17,7 @@ from attacks.checks import require_not_negative, require_positive
 from attacks.contract import AttackEntry
 from attacks.draws import Draws
 from attacks.goal import Goal
+from attacks.losses import margin_loss
 from attacks.probe import Probe
 
 SHRINK = 0.999999  # keeps atanh finite, so pixels of exactly 0 or 1 still have a gradient [C]
@@ -160,5 +161,6 @@ CW = AttackEntry(
     source="Carlini & Wagner 2017, arXiv:1608.04644",
     config=CwConfig,
     attack=cw,
+    climbs=margin_loss,
     needs_logits=True,
 )

@@ -197,5 +197,6 @@ FAB = AttackEntry(
     source="Croce & Hein 2020, arXiv:1907.02044, as in AutoAttack, arXiv:2003.01690",
     config=FabConfig,
     attack=fab,
+    climbs=margin_loss,
     needs_logits=True,
 )

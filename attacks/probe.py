@@ -212,6 +212,11 @@ class Probe:
         """(n,) bool on the CPU: gradients were asked for, and every one of them was exactly zero."""
         return (self._asked & ~self._answered).cpu()
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether a gradient was asked for, of any image."""
+        return bool(self._asked.any())
+
     def trace(self) -> Trace | None:
         """Everything seen so far, a column a step; None unless `traced`."""
         if self._looks is None:

@@ -80,7 +80,7 @@ class Crafted:
     """What an attack made of n images.
 
     images: (n, c, h, w) float32 in [0, 1], on the victims' device. Whether they succeed is for the judge to say.
-    vanished: (n,) bool, every gradient that the attack asked for was exactly zero.
+    vanished: (n,) bool, every gradient that the attack asked for was exactly zero (see `attacks.contract`).
     trace: loss and margin of every step, when they were asked for.
     keys: of the stored chunks, in order; empty for what is not stored.
     """
@@ -102,8 +102,8 @@ def craft_all(
     """Adversarial images of all victims, from the store where it has them; `traced` keeps loss and margin of each step.
 
     Raises:
-        ModelError: the gradients of all images vanish, so that the attack says nothing; the model gives NaN; or too
-            little memory.
+        ModelError: the gradients of all images that the attack has to move vanish, so that it says nothing; the model
+            gives NaN; or too little memory.
     """
     count = len(victims.sample_ids)
     work = _work(order, fitted, victims, workspace, traced=traced)
@@ -124,7 +124,7 @@ def craft_all(
             for _ in pieces:
                 task.advance()
     whole = _joined([piece.item for piece in work if piece.item is not None], victims.images)
-    require_gradients(order, fitted, victims.goal, whole)
+    require_gradients(order, fitted, victims, whole)
     return replace(whole, keys=tuple(piece.key for piece in work))
 
 
@@ -267,17 +267,20 @@ def _joined(items: Sequence[Item], clean: Tensor) -> Crafted:
     return Crafted(images=whole.images.to(clean.device), vanished=whole.vanished, trace=whole.trace)
 
 
-def require_gradients(order: Order, fitted: FittedClassifier, goal: Goal, crafted: Crafted) -> None:
-    """Raise `ModelError` when all gradients vanish, unless because every image meets the goal as it is."""
-    count = len(crafted.vanished)
-    if count == 0 or not order.entry.follows_gradients or not bool(crafted.vanished.all()):
+def require_gradients(order: Order, fitted: FittedClassifier, victims: Victims, crafted: Crafted) -> None:
+    """Raise `ModelError` when the gradients of all images vanish that do not meet the goal as they are."""
+    if not order.entry.follows_gradients or not bool(crafted.vanished.any()):
         return
-    margin = goal.margin(logits_of_all(fitted.classifier, crafted.images))
-    if bool(reached(margin, getattr(order.config, "confidence", 0.0)).all()):
+    margin = victims.goal.margin(logits_of_all(fitted.classifier, victims.images))
+    unmet = ~reached(margin, getattr(order.config, "confidence", 0.0)).cpu()
+    if not bool(unmet.any()) or not bool(crafted.vanished[unmet].all()):
         return
+    count, rest = int(unmet.sum()), int((~unmet).sum())
+    but = f" that do not meet the goal as they are ({rest} do)" if rest else ""
     raise ModelError(
-        f"gradients vanish: the loss gradient is exactly zero for all {count} images at every step, so this attack "
-        "cannot say whether the model is robust. Take one without gradients: --attack square"
+        f"gradients vanish: the loss gradient is exactly zero for all {count} images{but} at every step, so this "
+        "attack cannot say whether the model is robust. Take --attack apgd-dlr, which large logits do not flatten, or "
+        "one without gradients: --attack square"
     )
 
 

@@ -126,7 +126,7 @@ def _contender(backend: BackendEntry, spec: RunSpec, studio: Studio, clean: Exhi
     try:
         crafted, passes = _attack(order, studio.fitted, victims, studio.workspace.batch_size)
         seconds = time.perf_counter() - start
-        require_gradients(order, studio.fitted, victims.goal, crafted)
+        require_gradients(order, studio.fitted, victims, crafted)
         exhibit = Exhibit(
             role="test",
             kind="adversarial",

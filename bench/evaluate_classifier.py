@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from attacks.registry import ATTACKS
 from bench.exhibits import Studio
-from bench.findings import Findings, attack_notes, vanishing_note
+from bench.findings import Findings, attack_notes
 from bench.judge import judge
 from bench.metrics.classification import attack_metrics, classification_metrics
 from bench.metrics.detection import Metrics
@@ -11,6 +12,7 @@ from bench.outcomes import select
 from bench.protocol import Sets
 from bench.spec import RunSpec
 from bench.stations import Clock
+from bench.vanishing import vanishing_metrics, vanishing_note, with_gradients
 
 
 def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
@@ -22,12 +24,15 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
     with clock.station("judge"):
         frames = [judge(classifier, None, exhibit) for exhibit in (clean, adversarial)]
         outcomes = pd.concat(frames, ignore_index=True)
+        outcomes = with_gradients(outcomes, crafted.vanished.numpy(), studio.unmet(adversarial).numpy())
     right = _of_right_images(outcomes)
     return Findings(
         outcomes=outcomes,
         metrics=classifier_metrics(outcomes),
         detector={},
-        notes=attack_notes(right) + vanishing_note(crafted, outcomes) + _strictness_note(spec, right),
+        notes=attack_notes(right)
+        + vanishing_note(outcomes, follows_gradients=ATTACKS.get(spec.attack).follows_gradients)
+        + _strictness_note(spec, right),
         stored={"test": crafted.keys},
         trace=crafted.trace,
         exhibits=[clean, adversarial],
@@ -36,7 +41,8 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
 
 def classifier_metrics(outcomes: pd.DataFrame) -> Metrics:
     """Every number that follows from the rows of a classifier's run."""
-    return classification_metrics(outcomes) | attack_metrics(_of_right_images(outcomes))
+    of_attack = attack_metrics(_of_right_images(outcomes)) | vanishing_metrics(outcomes)
+    return classification_metrics(outcomes) | of_attack
 
 
 def _of_right_images(outcomes: pd.DataFrame) -> pd.DataFrame:

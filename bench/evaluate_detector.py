@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from attacks.registry import ATTACKS
 from bench.exhibits import Studio
-from bench.findings import Findings, attack_notes, vanishing_note
+from bench.findings import Findings, attack_notes
 from bench.judge import Exhibit, decide, judge, scores_of
 from bench.metrics.classification import attack_metrics
 from bench.metrics.detection import Metrics, detection_metrics
@@ -16,6 +17,7 @@ from bench.outcomes import select
 from bench.protocol import Sets
 from bench.spec import DetectorSpec, RunSpec
 from bench.stations import Clock
+from bench.vanishing import vanishing_metrics, vanishing_note, with_gradients
 from defenses.contract import Detector
 from defenses.detectors.decision import Decision, fit_decision
 
@@ -51,13 +53,14 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         )
         rows = pd.concat([fit_rows, test_rows], ignore_index=True)
         outcomes = decide(rows, decision, only_reached=only_reached)
+        outcomes = with_gradients(outcomes, crafted.vanished.numpy(), studio.unmet(attacked_test).numpy())
     noise = {"fit": fit_noise, "test": test_noise}
     return Findings(
         outcomes=outcomes,
         metrics=detector_metrics(outcomes),
         detector=_description(detector, decision, noise),
         notes=attack_notes(outcomes)
-        + vanishing_note(crafted, outcomes)
+        + vanishing_note(outcomes, follows_gradients=ATTACKS.get(spec.attack).follows_gradients)
         + _floor_note(spec, outcomes)
         + _direction_note(decision)
         + _noise_notes(noise),
@@ -70,7 +73,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
 
 def detector_metrics(outcomes: pd.DataFrame) -> Metrics:
     """Every number that follows from the rows of a detector's run."""
-    return detection_metrics(outcomes) | attack_metrics(outcomes)
+    return detection_metrics(outcomes) | attack_metrics(outcomes) | vanishing_metrics(outcomes)
 
 
 def _judge_set(

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from attacks.draws import Draws
-from attacks.goal import Goal
+from attacks.goal import Goal, reached
 from bench.crafting import Crafted, Order, Victims, craft_all
 from bench.datasets.contract import Dataset
 from bench.fitting import FittedClassifier, FittedDetector, fit_detector
@@ -63,6 +63,12 @@ class Studio:
         device = self.workspace.device
         draws = Draws(seed=self.spec.seed, sample_ids=clean.sample_ids)
         return choose_goal(target, clean.labels.to(device), self.logits[clean.sample_ids].to(device), draws)
+
+    def unmet(self, attacked: Exhibit) -> Tensor:
+        """(n,) bool on the CPU: images that did not meet the attack's goal as they were."""
+        assert attacked.goal is not None
+        margin = attacked.goal.margin(self.logits[attacked.sample_ids].to(attacked.goal.classes.device))
+        return ~reached(margin, getattr(attacked.config, "confidence", 0.0)).cpu()
 
     def fit_detector(self, spec: DetectorSpec) -> FittedDetector:
         """The detector, before its logistic regression; from the store where it has it."""

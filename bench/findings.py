@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from attacks.probe import Trace
-from bench.crafting import Crafted
 from bench.judge import Exhibit
 from bench.outcomes import select
 
@@ -36,22 +35,3 @@ def attack_notes(outcomes: pd.DataFrame) -> list[str]:
     if select(outcomes, kind="adversarial")["reached"].any():
         return []
     return ["no attacked image reached the goal: rates over adversarial images say nothing of the defense"]
-
-
-def vanishing_note(crafted: Crafted, outcomes: pd.DataFrame) -> list[str]:
-    """Images whose gradients vanish look robust to any attack that follows gradients.
-
-    C&W asks nothing of an image that meets the goal as it is: there a gradient of zero hides nothing.
-
-    Args:
-        crafted: what the test attack made.
-        outcomes: all rows of the run; its adversarial ones of set II are those images, in this order.
-    """
-    withstood = ~select(outcomes, kind="adversarial")["reached"].to_numpy()
-    count = int((crafted.vanished.numpy() & withstood).sum())
-    if count == 0:
-        return []
-    return [
-        f"the loss gradient is exactly zero at every step for {count} of {len(crafted.vanished)} images; that they "
-        "withstand says nothing. Attack with apgd-dlr or square"
-    ]

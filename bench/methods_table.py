@@ -19,11 +19,13 @@ from bench.files import write_atomically, write_text
 from bench.metrics.rates import Rate
 from bench.paper.published import Published, published_for
 from bench.record import Record
+from bench.vanishing import mark
 
 SET_OPTIONS = ("train_attack", "train_attack_config", "n_fit", "counted", "noise_l2")  # of a detector's spec
 FORMATS = ("latex", "markdown", "csv")
 DETECTOR_COLUMNS = (("acc_nadv", "ACC-NADV"), ("acc_com", "ACC-COM"))
 CLASSIFIER_COLUMNS = (("clean_accuracy", "clean accuracy"), ("robust_accuracy", "robust accuracy"))
+UNDER_ATTACK = ("acc_com", "robust_accuracy")  # what vanishing gradients make look better than it is
 LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -151,6 +153,8 @@ def frame(table: MethodsTable) -> pd.DataFrame:
             row[f"{metric}_paper"] = getattr(paper, metric, None)
         if table.has_distance:
             row["median_l2"] = record.number("median_l2")
+        if vanish := _of(record, "gradients_vanish"):
+            row["gradients_vanish"] = vanish
         rows.append(row | {"reached": _of(record, "reached"), "run": record.run_id})
     return pd.DataFrame(rows)
 
@@ -169,7 +173,7 @@ def _cells(table: MethodsTable) -> list[list[str]]:
     """Method, ours (with interval) a column, how many images reached the goal and how far, the paper's if any."""
     rows, names = [], row_names(table.records)
     for record, paper in zip(table.records, table.paper, strict=True):
-        row = [names[record.run_id], *(_with_interval(record.rate(metric)) for metric, _ in table.columns)]
+        row = [names[record.run_id], *(_ours(record, metric) for metric, _ in table.columns)]
         row.append(_of(record, "reached"))
         if table.has_distance:
             distance = record.number("median_l2")
@@ -178,6 +182,11 @@ def _cells(table: MethodsTable) -> list[list[str]]:
             row += [f"{100 * getattr(paper, metric):.2f}" if paper else "n/a" for metric, _ in table.columns]
         rows.append(row)
     return rows
+
+
+def _ours(record: Record, metric: str) -> str:
+    ending = mark(record.rate("gradients_vanish")) if metric in UNDER_ATTACK else ""
+    return _with_interval(record.rate(metric)) + ending
 
 
 def _with_interval(value: Rate | None) -> str:

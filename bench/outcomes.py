@@ -7,7 +7,9 @@ Columns:
 - `margin` float: the goal's margin in logit units; `reached` bool: the goal is met with the confidence asked for;
 - `l2`, `linf` float: distances to the clean image in pixel units;
 - for detectors: `score_*` float, `probability` float (that the image is adversarial), `flagged` bool, `judged`
-  bool (it counts: an adversarial image that missed a high confidence does not, under the sound protocol).
+  bool (it counts: an adversarial image that missed a high confidence does not, under the sound protocol);
+- `gradient` text, only where some vanished, of set II's adversarial images: "vanished", "followed", or "met" where the
+  clean image meets the goal and needs none; "" for other rows.
 """
 
 from collections.abc import Sequence
