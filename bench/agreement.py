@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
+from attacks.errors import DataError
 from bench.judge import FLAG_FROM, MARGIN_ROUNDING, PIXEL_ROUNDING
 from bench.outcomes import KINDS, ROLES
 from bench.stored_studio import DisagreementError
@@ -20,7 +22,6 @@ from bench.stored_studio import DisagreementError
 SCORE_ROUNDING = 1e-3  # of a detector's scores and probability
 RELATIVE_ROUNDING = 1e-5  # of numbers larger than 1
 KEYS = ("role", "kind", "sample_id")
-EXACT = ("label", "goal_class")
 TOLERANCES = {"margin": MARGIN_ROUNDING, "l2": PIXEL_ROUNDING, "linf": PIXEL_ROUNDING, "probability": SCORE_ROUNDING}
 VERDICTS = ("prediction", "correct", "reached", "flagged", "judged")
 MOST_NAMED = 10  # rows
@@ -54,13 +55,16 @@ def compare_rows(recorded: pd.DataFrame, judged: pd.DataFrame, config: Any, gaps
         gaps: asked only for rows whose predictions differ.
 
     Raises:
-        DisagreementError: the recorded table is not of the same images, or has other columns.
+        DataError: the recorded table lacks columns.
+        DisagreementError: it is not of the same images, or has columns of its own.
     """
     _require_same_rows(recorded, judged)
-    wrong = {name: (recorded[name] != judged[name]).to_numpy() for name in EXACT}
+    wrong = {}
     for name in judged.columns:
         if name in TOLERANCES or name.startswith("score_"):
             wrong[name] = ~_close(recorded[name], judged[name], TOLERANCES.get(name, SCORE_ROUNDING))
+        elif name not in (*KEYS, *VERDICTS):
+            wrong[name] = _other(recorded[name], judged[name])
     verdicts = [name for name in VERDICTS if name in judged.columns]
     differs = {name: (recorded[name] != judged[name]).to_numpy() for name in verdicts}
     moved = differs["prediction"]
@@ -116,26 +120,36 @@ def _is_number(value: Any) -> bool:
 
 
 def _require_same_rows(recorded: pd.DataFrame, judged: pd.DataFrame) -> None:
-    if sorted(recorded.columns) != sorted(judged.columns):
-        other = sorted(set(recorded.columns) ^ set(judged.columns))
-        raise DisagreementError(f"outcomes.parquet has other columns than a run of this kind: {', '.join(other)}")
+    if missing := sorted(set(judged.columns) - set(recorded.columns)):
+        raise DataError(
+            f"outcomes.parquet lacks {', '.join(missing)}, as those of older versions do; remove the record and run it "
+            "again"
+        )
+    if unknown := sorted(set(recorded.columns) - set(judged.columns)):
+        raise DisagreementError(f"outcomes.parquet has columns that do not follow from images: {', '.join(unknown)}")
     if len(recorded) != len(judged):
         raise DisagreementError(f"outcomes.parquet has {len(recorded)} rows, the protocol gives {len(judged)}")
     for name in judged.columns:
-        if name not in ("role", "kind") and recorded[name].dtype != judged[name].dtype:
+        is_number = is_numeric_dtype(judged[name].dtype)  # bool is one, too; text has several types
+        if is_number and recorded[name].dtype != judged[name].dtype:
             raise DisagreementError(
                 f"outcomes.parquet holds {recorded[name].dtype} in '{name}' where {judged[name].dtype} belongs"
             )
     if not (recorded["role"].isin(ROLES).all() and recorded["kind"].isin(KINDS).all()):
         raise DisagreementError("outcomes.parquet has rows of an unknown role or kind")
     for name in KEYS:
-        other_rows = np.flatnonzero(recorded[name].to_numpy() != judged[name].to_numpy())
+        other_rows = np.flatnonzero(_other(recorded[name], judged[name]))
         if len(other_rows):
             raise DisagreementError(
                 f"outcomes.parquet is not of the images that the protocol chooses: row {other_rows[0]} has "
                 f"{name.replace('_', ' ')} {recorded[name].iloc[other_rows[0]]} instead of "
                 f"{judged[name].iloc[other_rows[0]]}"
             )
+
+
+def _other(recorded: pd.Series, judged: pd.Series) -> Mask:
+    other: Mask = recorded.to_numpy(dtype=object) != judged.to_numpy(dtype=object)
+    return other
 
 
 def _close(recorded: pd.Series, judged: pd.Series, tolerance: float) -> Mask:

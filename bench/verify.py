@@ -70,6 +70,8 @@ class Verifier:
             found = replace(found, label=record.label)
             if record.status != "done":
                 return _without_numbers(found, record)
+            if not record.stored:
+                raise _older(record, folder, "all of it")
             spec = read_spec(record.spec)
             _require_stored(record, spec, folder)
             dataset = self._dataset(spec, record.dataset_digest)
@@ -170,10 +172,14 @@ def _require_stored(record: Record, spec: RunSpec, folder: Path) -> None:
     names |= {"detector": str, "fit": list} if spec.detector else {}
     names |= {"unregularized": str} if twin_of(spec.classifier) else {}
     if missing := [name for name, kind in names.items() if not isinstance(record.stored.get(name), kind)]:
-        raise DataError(
-            f"it does not name what its numbers follow from ({', '.join(missing)}), as records of older versions; "
-            f"remove {folder} and run again: {record.command or 'the call that made it'}"
-        )
+        raise _older(record, folder, ", ".join(missing))
+
+
+def _older(record: Record, folder: Path, missing: str) -> DataError:
+    return DataError(
+        f"it does not name what its numbers follow from ({missing} is missing), as records of older versions; remove "
+        f"{folder} and run again: {record.command or 'the call that made it'}"
+    )
 
 
 def _without_numbers(found: Verification, record: Record) -> Verification:

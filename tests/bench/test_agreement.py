@@ -9,6 +9,7 @@ import pytest
 from small_runs import Finished
 
 from attacks.cw import CwConfig
+from attacks.errors import DataError
 from bench.agreement import Mask, RowAgreement, compare_rows, differing
 from bench.stored_studio import DisagreementError
 
@@ -82,8 +83,7 @@ def test_one_changed_row_is_found_and_named(rows: pd.DataFrame, change: Change, 
     ("change", "says"),
     [
         (lambda rows: rows.drop(index=119), "has 119 rows, the protocol gives 120"),
-        (lambda rows: rows.drop(columns="l2"), "other columns than a run of this kind: l2"),
-        (lambda rows: rows.assign(more=0), "other columns than a run of this kind: more"),
+        (lambda rows: rows.assign(more=0), "columns that do not follow from images: more"),
         (lambda rows: rows.assign(label=rows["label"] + 0.5), "holds float64 in 'label' where int64 belongs"),
         (lambda rows: rows.assign(kind="unkind"), "unknown role or kind"),
         (lambda rows: rows.iloc[::-1], "row 0 has role test instead of fit"),
@@ -95,6 +95,20 @@ def test_rows_of_other_images_are_refused(
 ) -> None:
     with pytest.raises(DisagreementError, match=says):
         compared(change(rows), rows)
+
+
+def test_rows_without_a_column_of_today_cannot_be_compared(rows: pd.DataFrame) -> None:
+    with pytest.raises(DataError, match="lacks l2, as those of older versions do"):
+        compared(rows.drop(columns="l2"), rows)
+
+
+def test_text_is_compared_whatever_its_type(rows: pd.DataFrame) -> None:
+    judged = rows.assign(gradient=np.array(["vanished"] * 120, dtype=object))
+    recorded = judged.astype({"gradient": "string"})
+    assert compared(recorded, judged).agreed == 120
+    recorded.loc[7, "gradient"] = "met"
+    (problem,) = compared(recorded, judged).problems
+    assert problem.endswith("gradient vanished, recorded met")
 
 
 def test_rounding_may_move_numbers_by_its_size(rows: pd.DataFrame) -> None:
