@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Generator, Tensor
@@ -25,10 +24,6 @@ from bench.metrics.rates import Rate, rate
 from bench.pipeline import open_studio
 from bench.spec import RunSpec
 from bench.workspace import Workspace
-
-FARTHER = 1.005  # times the peer's distance; what counts as beaten in distance
-RESAMPLES = 2000
-FEWEST = 10  # images that both reached, below which their distances give no verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,27 +51,6 @@ class Contender:
     outcomes: pd.DataFrame | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Native against one peer, image by image.
-
-    both, neither, only_native, only_peer: images by who reached the goal.
-    l2_ratio: median of native's L2 over the peer's where both reached it, with a 95 % bootstrap interval; None for
-        attacks inside a ball and for fewer than 10 such images.
-    beaten: native is worse beyond its interval, in success or in distance.
-    remarks: sentences on what differs beyond the intervals and why.
-    """
-
-    peer: str
-    both: int
-    neither: int
-    only_native: int
-    only_peer: int
-    l2_ratio: tuple[float, float, float] | None
-    beaten: bool
-    remarks: list[str]
-
-
 def crosscheck(cell: Cell, backends: Sequence[str], workspace: Workspace) -> list[Contender]:
     """Run the cell's attack by each backend on test images that the model gets right; nothing is taken from the store.
 
@@ -100,10 +74,25 @@ def crosscheck(cell: Cell, backends: Sequence[str], workspace: Workspace) -> lis
     return [_contender(backend, spec, studio, clean) for backend in chosen]
 
 
-def default_backends(attack: str) -> list[str]:
-    """Native first, then every installed backend that has the attack."""
-    peers = [entry for entry in BACKENDS if entry is not NATIVE and attack in entry.attacks and entry.is_installed]
-    return [NATIVE.name, *(entry.name for entry in peers)]
+def choose_backends(attack: str, asked: Sequence[str] | None = None) -> list[str]:
+    """Native first, then those asked for, by default every installed backend that has the attack.
+
+    Raises:
+        RequestError: there is nothing to compare native with.
+    """
+    having = [entry for entry in BACKENDS if entry is not NATIVE and attack in entry.attacks]
+    if asked is None:
+        peers = [entry.name for entry in having if entry.is_installed]
+    else:
+        peers = [name for name in dict.fromkeys(asked) if name != NATIVE.name]
+    if not peers and not having:
+        known = dict.fromkeys(name for entry in BACKENDS for name in entry.attacks)
+        raise RequestError(f"nothing to compare: no backend but native has {attack}; they have {', '.join(known)}")
+    if not peers:
+        names = ", ".join(entry.name for entry in having)
+        what = "was asked for" if asked else "is installed: pip install 'erbench[backends]'"
+        raise RequestError(f"nothing to compare: {attack} is also in {names}, none of which {what}")
+    return [NATIVE.name, *peers]
 
 
 def _right_images(studio: Studio) -> Tensor:
@@ -170,87 +159,3 @@ def _attack(order: Order, fitted: FittedClassifier, victims: Victims, batch_size
         vanished.append(crafted.vanished)
         passes += crafted.passes
     return Crafted(images=torch.cat(images), vanished=torch.cat(vanished)), passes
-
-
-def compare(native: Contender, peer: Contender, *, minimizes_l2: bool, attack: str) -> Comparison:
-    """Native against a peer on the same images.
-
-    Native counts as beaten when the peer's success lies above the Wilson 95 % interval of native's, or when its own
-    distances are larger by more than 0.5 % with 95 % confidence on the images that both reached, at least 10 of
-    them.
-
-    Args:
-        native: our own contender of a `crosscheck`.
-        peer: another one of it.
-        minimizes_l2: the attack looks for the smallest L2 distance.
-        attack: its name.
-    """
-    if native.outcomes is None or peer.outcomes is None:
-        remarks = [f"{one.backend}: {one.error}" for one in (native, peer) if one.error]
-        return Comparison(
-            peer=peer.backend,
-            both=0,
-            neither=0,
-            only_native=0,
-            only_peer=0,
-            l2_ratio=None,
-            beaten=native.outcomes is None,
-            remarks=remarks,
-        )
-    ours, theirs = native.outcomes["reached"].to_numpy(), peer.outcomes["reached"].to_numpy()
-    both = ours & theirs
-    remarks, beaten = _success_remarks(native, peer, attack)
-    ratio = None
-    if minimizes_l2 and both.sum() >= FEWEST:
-        ratio = _median_ratio(native.outcomes["l2"].to_numpy()[both], peer.outcomes["l2"].to_numpy()[both])
-    elif minimizes_l2:
-        remarks.append(f"too few images to compare distances: both reached {both.sum()}, {FEWEST} are needed")
-    if ratio is not None and ratio[1] > FARTHER:
-        beaten = True
-        remarks.append(f"native's images are farther away than {peer.backend}'s: see the ratio of L2 distances")
-    elif ratio is not None and ratio[2] < 1 / FARTHER:
-        remarks.append(_explained(f"{peer.backend}'s images are farther away than native's", peer.backend, attack))
-    return Comparison(
-        peer=peer.backend,
-        both=int(both.sum()),
-        neither=int((~ours & ~theirs).sum()),
-        only_native=int((ours & ~theirs).sum()),
-        only_peer=int((theirs & ~ours).sum()),
-        l2_ratio=ratio,
-        beaten=beaten,
-        remarks=remarks,
-    )
-
-
-def _success_remarks(native: Contender, peer: Contender, attack: str) -> tuple[list[str], bool]:
-    ours, theirs = native.reached, peer.reached
-    assert ours is not None
-    assert theirs is not None
-    assert theirs.value is not None
-    assert ours.high is not None
-    assert ours.low is not None
-    if theirs.value > ours.high:
-        return [f"{peer.backend} reaches the goal more often than native, beyond native's interval"], True
-    if theirs.value < ours.low:
-        return [
-            _explained(f"{peer.backend} reaches the goal less often, beyond the interval", peer.backend, attack)
-        ], False
-    return [], False
-
-
-def _explained(observed: str, backend: str, attack: str) -> str:
-    known = BACKENDS.get(backend).known.get(attack)
-    return f"{observed}: {known}" if known else observed
-
-
-def _median_ratio(
-    ours: "np.ndarray[tuple[int], np.dtype[np.float64]]", theirs: "np.ndarray[tuple[int], np.dtype[np.float64]]"
-) -> tuple[float, float, float] | None:
-    """Median of the ratios with a percentile bootstrap 95 % interval; images at distance 0 are left out."""
-    usable = (theirs > 0) & (ours > 0)
-    if not usable.any():
-        return None
-    ratios = ours[usable] / theirs[usable]
-    picks = np.random.default_rng(0).integers(len(ratios), size=(RESAMPLES, len(ratios)))
-    low, high = np.percentile(np.median(ratios[picks], axis=1), [2.5, 97.5])
-    return float(np.median(ratios)), float(low), float(high)

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from tabulate import tabulate
 
-from attacks.backends.registry import BACKENDS
-from bench.crosscheck import Comparison, Contender, compare
+from bench.comparison import FARTHER, Comparison, Ratio, compare
+from bench.crosscheck import Contender
 from bench.files import write_atomically, write_text
 from bench.metrics_table import percent
 from bench.spec import RunSpec
@@ -43,8 +43,6 @@ def show_crosscheck(spec: RunSpec, contenders: Sequence[Contender], out: Path | 
         table.add_row(*row)
     console.print(table)
     lines = [line for comparison in comparisons for line in _lines(comparison)]
-    if not peers:
-        lines.append(_nothing_else(spec.attack))
     for line in lines:
         console.print(line, soft_wrap=True)
     if out is not None:
@@ -53,12 +51,6 @@ def show_crosscheck(spec: RunSpec, contenders: Sequence[Contender], out: Path | 
         write_atomically(out, lambda path: write_text(path, text))
         console.print(f"wrote {out}", soft_wrap=True)
     return 1 if native.outcomes is None or any(comparison.beaten for comparison in comparisons) else 0
-
-
-def _nothing_else(attack: str) -> str:
-    if any(attack in entry.attacks for entry in BACKENDS):
-        return f"no other implementation of {attack} was asked for or is installed: pip install 'erbench[backends]'"
-    return f"no backend but native has {attack}"
 
 
 def _title(spec: RunSpec) -> str:
@@ -103,8 +95,27 @@ def _lines(comparison: Comparison) -> list[str]:
         f"(both reach {comparison.both}, only native {comparison.only_native}, only {comparison.peer} "
         f"{comparison.only_peer})"
     )
+    lines = [line, *(f"  {note}" for note in comparison.notes)]
     if comparison.l2_ratio is not None:
-        value, low, high = comparison.l2_ratio
-        line += f"; native's L2 is {value:.4f} [{low:.4f}, {high:.4f}] times {comparison.peer}'s where both reach it"
-    verdict = ["native is beaten"] if comparison.beaten else []
-    return [line, *(f"  ! {remark}" for remark in [*comparison.remarks, *verdict])]
+        lines.append(
+            f"  native's median L2 is {_ratio(comparison.l2_ratio)} times {comparison.peer}'s where both reach it: "
+            f"{_verdict(comparison.l2_ratio)}"
+        )
+    if comparison.image_ratio is not None:
+        lines.append(f"  the median of the ratios image by image is {_ratio(comparison.image_ratio)}")
+    ending = ["native is beaten"] if comparison.beaten else []
+    return [*lines, *(f"  ! {remark}" for remark in [*comparison.remarks, *ending])]
+
+
+def _ratio(ratio: Ratio) -> str:
+    value, low, high = ratio
+    return f"{value:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def _verdict(ratio: Ratio) -> str:
+    value, low, high = ratio
+    if low > FARTHER:
+        return f"above {FARTHER}, beyond the interval"
+    if value > FARTHER:
+        return f"above {FARTHER}, but the interval includes it, so that native is not beaten beyond it"
+    return f"at most {FARTHER}" + (", though the interval reaches beyond" if high > FARTHER else "")

@@ -16,42 +16,42 @@ SWEEP = "Sweeps"
 PLACE = "Where and how"
 
 
-def _option(panel: str, help_text: str, metavar: str) -> Any:
+def option(panel: str, help_text: str, metavar: str) -> Any:
+    """An option as `--help` shows it, without a default of its own: the text says what that is."""
     return typer.Option(help=help_text, metavar=metavar, rich_help_panel=panel, show_default=False)
 
 
-Defense = Annotated[str | None, _option(WHAT, "Classifier or detector; see `bench list defenses`.", "NAME")]
-Attack = Annotated[str | None, _option(WHAT, "Attack of the test images; see `bench list attacks`.", "NAME")]
+Defense = Annotated[str | None, option(WHAT, "Classifier or detector; see `bench list defenses`.", "NAME")]
+Attack = Annotated[str | None, option(WHAT, "Attack of the test images; see `bench list attacks`.", "NAME")]
 Model = Annotated[
     str | None,
-    _option(WHAT, "Your own torch.nn.Module instead of a defense: a file and what makes it.", "FILE.py:NAME"),
+    option(WHAT, "Your own torch.nn.Module instead of a defense: a file and what makes it.", "FILE.py:NAME"),
 ]
-Weights = Annotated[
-    str | None, _option(WHAT, "Its weights: .safetensors, or .pt and .pth that hold a state dict.", "FILE")
-]
+WEIGHTS_HELP = "Its weights: .safetensors, or a .pt, .pth or .bin that holds a state dict; nothing is unpickled."
+Weights = Annotated[str | None, option(WHAT, WEIGHTS_HELP, "FILE")]
 Dataset = Annotated[
-    str | None, _option(WHAT, "See `bench list datasets`; folder:PATH for your own (default digits).", "NAME")
+    str | None, option(WHAT, "See `bench list datasets`; folder:PATH for your own (default digits).", "NAME")
 ]
 Recipe = Annotated[
-    str | None, _option(WHAT, "Training settings: quick (minutes on a CPU) or paper (default quick).", "NAME")
+    str | None, option(WHAT, "Training settings: quick (minutes on a CPU) or paper (default quick).", "NAME")
 ]
 Protocol = Annotated[
     str | None,
-    _option(WHAT, "sound: random correct images. paper: the first images, one fixed target (default sound).", "NAME"),
+    option(WHAT, "sound: random correct images. paper: the first images, one fixed target (default sound).", "NAME"),
 ]
-Seed = Annotated[str | None, _option(WHAT, "Of everything random (default 0).", "INT")]
-NTrain = Annotated[str | None, _option(IMAGES, "Training images (default all).", "INT")]
-NFit = Annotated[str | None, _option(IMAGES, "Set I: fits a detector's logistic regression (default 100).", "INT")]
-NTest = Annotated[str | None, _option(IMAGES, "Set II: the images attacked and judged (default 100).", "INT")]
-ImageSize = Annotated[str | None, _option(IMAGES, "Resize the images of folder:PATH to this side.", "PX")]
-Channels = Annotated[str | None, _option(IMAGES, "Convert the images of folder:PATH: 1 gray, 3 color.", "1|3")]
+Seed = Annotated[str | None, option(WHAT, "Of everything random (default 0).", "INT")]
+NTrain = Annotated[str | None, option(IMAGES, "Training images (default all).", "INT")]
+NFit = Annotated[str | None, option(IMAGES, "Set I: fits a detector's logistic regression (default 100).", "INT")]
+NTest = Annotated[str | None, option(IMAGES, "Set II: the images attacked and judged (default 100).", "INT")]
+ImageSize = Annotated[str | None, option(IMAGES, "Resize the images of folder:PATH to this side.", "PX")]
+Channels = Annotated[str | None, option(IMAGES, "Convert the images of folder:PATH: 1 gray, 3 color.", "1|3")]
 Target = Annotated[
     str | None,
-    _option(ATTACK, "none, random, least-likely or a class number (default none; paper protocol: a fixed class).", "T"),
+    option(ATTACK, "none, random, least-likely or a class number (default none; paper protocol: a fixed class).", "T"),
 ]
 Backend = Annotated[
     str | None,
-    _option(
+    option(
         ATTACK,
         "Whose fgsm, pgd and cw: native, torchattacks or foolbox; all judged alike (default native).",
         "NAME",
@@ -59,11 +59,11 @@ Backend = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    _option(ATTACK, "Of the attack's passes: float32, tf32 or bfloat16; judged in float32 (default float32).", "NAME"),
+    option(ATTACK, "Of the attack's passes: float32, tf32 or bfloat16; judged in float32 (default float32).", "NAME"),
 ]
 Until = Annotated[
     str | None,
-    _option(
+    option(
         ATTACK,
         "success: an image is done as soon as it is broken. end: every step (default success for classifiers, "
         "end for detectors).",
@@ -73,42 +73,42 @@ Until = Annotated[
 Full = Annotated[bool, typer.Option("--full", help="The same as --until end.", rich_help_panel=ATTACK)]
 Epsilon = Annotated[
     str | None,
-    _option(ATTACK, "all but cw: L-infinity budget in (0, 1] (default the paper's for the dataset).", "FLOAT"),
+    option(ATTACK, "all but cw: L-infinity budget in (0, 1] (default the paper's for the dataset).", "FLOAT"),
 ]
-StepSize = Annotated[str | None, _option(ATTACK, "pgd: step in pixel units.", "FLOAT")]
+StepSize = Annotated[str | None, option(ATTACK, "pgd: step in pixel units.", "FLOAT")]
 Steps = Annotated[
-    str | None, _option(ATTACK, "pgd, apgd-*, fab, auto: steps a restart. cw: steps a value of c (default 150).", "INT")
+    str | None, option(ATTACK, "pgd, apgd-*, fab, auto: steps a restart. cw: steps a value of c (default 150).", "INT")
 ]
-Restarts = Annotated[str | None, _option(ATTACK, "pgd, apgd-*, fab: random starts; noise: draws (default 1).", "INT")]
-Queries = Annotated[str | None, _option(ATTACK, "square, auto: looks at the model (default 5000).", "INT")]
-Targets = Annotated[str | None, _option(ATTACK, "apgd-t, fab, auto: wrong classes tried per image (default 9).", "INT")]
-Noise = Annotated[str | None, _option(ATTACK, "noise: uniform or gaussian (default uniform).", "NAME")]
-Confidence = Annotated[str | None, _option(ATTACK, "cw: kappa, the logit margin to reach (default 0).", "FLOAT")]
-MaxL2 = Annotated[str | None, _option(ATTACK, "cw: farther images count as not found.", "FLOAT")]
-SearchSteps = Annotated[str | None, _option(ATTACK, "cw: values of c tried per image (default 4).", "INT")]
-InitialC = Annotated[str | None, _option(ATTACK, "cw: the first c (default 1).", "FLOAT")]
-LearningRate = Annotated[str | None, _option(ATTACK, "cw: Adam's step (default 0.1).", "FLOAT")]
-Epochs = Annotated[str | None, _option(DEFENSE, "Training epochs (default the recipe's).", "INT")]
-EmbeddingDim = Annotated[str | None, _option(DEFENSE, "Axes of an ER network's embedding.", "INT")]
-Prior = Annotated[str | None, _option(DEFENSE, "gaussian, uniform or cauchy (default gaussian).", "NAME")]
+Restarts = Annotated[str | None, option(ATTACK, "pgd, apgd-*, fab: random starts; noise: draws (default 1).", "INT")]
+Queries = Annotated[str | None, option(ATTACK, "square, auto: looks at the model (default 5000).", "INT")]
+Targets = Annotated[str | None, option(ATTACK, "apgd-t, fab, auto: wrong classes tried per image (default 9).", "INT")]
+Noise = Annotated[str | None, option(ATTACK, "noise: uniform or gaussian (default uniform).", "NAME")]
+Confidence = Annotated[str | None, option(ATTACK, "cw: kappa, the logit margin to reach (default 0).", "FLOAT")]
+MaxL2 = Annotated[str | None, option(ATTACK, "cw: farther images count as not found.", "FLOAT")]
+SearchSteps = Annotated[str | None, option(ATTACK, "cw: values of c tried per image (default 4).", "INT")]
+InitialC = Annotated[str | None, option(ATTACK, "cw: the first c (default 1).", "FLOAT")]
+LearningRate = Annotated[str | None, option(ATTACK, "cw: Adam's step (default 0.1).", "FLOAT")]
+Epochs = Annotated[str | None, option(DEFENSE, "Training epochs (default the recipe's).", "INT")]
+EmbeddingDim = Annotated[str | None, option(DEFENSE, "Axes of an ER network's embedding.", "INT")]
+Prior = Annotated[str | None, option(DEFENSE, "gaussian, uniform or cauchy (default gaussian).", "NAME")]
 Regularizer = Annotated[
     str | None,
-    _option(DEFENSE, "What draws the embedding to the prior: adversarial, kl or none.", "NAME"),
+    option(DEFENSE, "What draws the embedding to the prior: adversarial, kl or none.", "NAME"),
 ]
-RegularizerWeight = Annotated[str | None, _option(DEFENSE, "lambda_1 (default the recipe's).", "FLOAT")]
+RegularizerWeight = Annotated[str | None, option(DEFENSE, "lambda_1 (default the recipe's).", "FLOAT")]
 EncoderInit = Annotated[
-    str | None, _option(DEFENSE, "cifar10's ER encoder: scratch or imagenet (548 MB) (default scratch).", "NAME")
+    str | None, option(DEFENSE, "cifar10's ER encoder: scratch or imagenet (548 MB) (default scratch).", "NAME")
 ]
 AdversarialTraining = Annotated[
     bool,
     typer.Option("--adversarial-training", help="Watch the min-max trained classifier.", rich_help_panel=DETECTOR),
 ]
 TrainAttack = Annotated[
-    str | None, _option(DETECTOR, "What set I is attacked with: any attack, to its end (default fgsm).", "NAME")
+    str | None, option(DETECTOR, "What set I is attacked with: any attack, to its end (default fgsm).", "NAME")
 ]
 Counted = Annotated[
     str | None,
-    _option(
+    option(
         DETECTOR,
         "Adversarial images of set II that count: reached (the confidence) or all "
         "(default reached for a confidence above 0 under the sound protocol).",
@@ -116,12 +116,12 @@ Counted = Annotated[
     ),
 ]
 NoiseL2 = Annotated[
-    str | None, _option(DETECTOR, "Mean L2 of the noisy images (default that of the adversarial ones).", "FLOAT")
+    str | None, option(DETECTOR, "Mean L2 of the noisy images (default that of the adversarial ones).", "FLOAT")
 ]
 Bandwidth = Annotated[
-    str | None, _option(DETECTOR, "kd, er*: of the kernel; auto by held-out likelihood (default auto).", "FLOAT")
+    str | None, option(DETECTOR, "kd, er*: of the kernel; auto by held-out likelihood (default auto).", "FLOAT")
 ]
-Neighbors = Annotated[str | None, _option(DETECTOR, "lid: k (default 20).", "INT")]
+Neighbors = Annotated[str | None, option(DETECTOR, "lid: k (default 20).", "INT")]
 Config = Annotated[
     Path | None,
     typer.Option(

@@ -225,9 +225,9 @@ def test_a_version_is_the_installed_packages_own() -> None:
 PROGRAM = """
 import sys
 from bench.api import run
-from bench.crosscheck import default_backends
+from bench.crosscheck import choose_backends
 run(model=sys.argv[1] + "/net.py:net", attack=["fgsm", "pgd"], steps=1, n_test=2, results_dir=sys.argv[1])
-default_backends("pgd")
+choose_backends("pgd", ["foolbox"])
 print({"torchattacks", "foolbox", "eagerpy"} & set(sys.modules), "torch" in sys.modules)
 """
 

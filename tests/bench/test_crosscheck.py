@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from bench.cli.crosscheck_output import show_crosscheck
-from bench.crosscheck import Comparison, Contender, compare
+from bench.comparison import Comparison, compare
+from bench.crosscheck import Contender
 from bench.metrics.rates import rate
 from bench.spec import RunSpec
 
@@ -65,6 +66,7 @@ def test_distances_are_compared_where_both_reached_the_goal() -> None:
     native, peer = contender("native", range(TOTAL), 3 * ratios), contender("foolbox", range(20, TOTAL), 3.0)
     comparison = compared(native, peer)
     assert comparison.l2_ratio is not None
+    assert comparison.image_ratio == pytest.approx(comparison.l2_ratio)  # the peer's distances are all alike
     median, low, high = comparison.l2_ratio
     assert median == pytest.approx(float(ratios[20:].double().quantile(0.5)), abs=1e-6)
     # the median of 80 draws lies with 95 % between the 31st and the 50th of them (binomial, n 80, p 1/2)
@@ -93,6 +95,48 @@ def test_distances_that_scatter_around_half_a_percent_do_not_beat_native() -> No
     assert not compared(contender("native", range(TOTAL), scattered), contender("foolbox", range(TOTAL))).beaten
 
 
+def test_the_ratio_of_medians_decides_and_the_median_ratio_stands_beside_it(
+    spec: RunSpec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 80 images a little nearer and 20 much farther: the median ratio is below 1, that of the medians is not
+    ours = torch.cat([torch.linspace(1, 2, 80), torch.full((20,), 9.0)])
+    theirs = torch.cat([1.01 * torch.linspace(1, 2, 80), torch.full((20,), 0.1)])
+    contenders = [contender("native", range(TOTAL), ours), contender("foolbox", range(TOTAL), theirs)]
+    comparison = compared(*contenders)
+    assert comparison.l2_ratio is not None
+    assert comparison.image_ratio is not None
+    assert comparison.image_ratio[0] == pytest.approx(1 / 1.01, abs=1e-3)
+    expected = float(ours.double().quantile(0.5) / theirs.double().quantile(0.5))
+    assert comparison.l2_ratio[0] == pytest.approx(expected) == pytest.approx(1.19, abs=0.02)
+    assert comparison.beaten is (comparison.l2_ratio[1] > 1.005)
+    show_crosscheck(spec, contenders, None)
+    out = capsys.readouterr().out
+    assert f"native's median L2 is {comparison.l2_ratio[0]:.4f} [" in out
+    assert f"the median of the ratios image by image is {comparison.image_ratio[0]:.4f} [" in out
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict", "code"),
+    [
+        (torch.full((TOTAL,), 1.004), "at most 1.005\n", 0),
+        (torch.linspace(0.9, 1.1, TOTAL), "at most 1.005, though the interval reaches beyond", 0),
+        (
+            torch.linspace(0.92, 1.12, TOTAL),
+            "above 1.005, but the interval includes it, so that native is not beaten",
+            0,
+        ),
+        (torch.full((TOTAL,), 1.006), "above 1.005, beyond the interval", 1),
+    ],
+    ids=["at most", "near", "doubtful", "above"],
+)
+def test_the_verdict_says_where_the_interval_lies(
+    spec: RunSpec, capsys: pytest.CaptureFixture[str], ours: Tensor, verdict: str, code: int
+) -> None:
+    contenders = [contender("native", range(TOTAL), ours), contender("foolbox", range(TOTAL))]
+    assert show_crosscheck(spec, contenders, None) == code
+    assert verdict in capsys.readouterr().out
+
+
 def test_no_image_reached_by_both_says_nothing_of_distances() -> None:
     assert compared(contender("native", range(50)), contender("foolbox", range(50, 100))).l2_ratio is None
 
@@ -100,8 +144,9 @@ def test_no_image_reached_by_both_says_nothing_of_distances() -> None:
 @pytest.mark.parametrize("shared", [9, 10])
 def test_distances_of_fewer_than_ten_images_give_no_verdict(shared: int) -> None:
     comparison = compared(contender("native", range(10, 50), 9.0), contender("foolbox", range(10 + shared)))
-    too_few = "too few images to compare distances: both reached 9, 10 are needed"
-    assert (too_few in comparison.remarks) is (shared == 9)
+    too_few = "distances are not compared: both reached 9 images, 10 are needed"
+    assert comparison.notes == ([too_few] if shared == 9 else [])
+    assert "distances" not in " ".join(comparison.remarks)
     assert (comparison.l2_ratio is None, comparison.beaten) == (shared == 9, shared == 10)
 
 

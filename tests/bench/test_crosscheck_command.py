@@ -15,7 +15,7 @@ from attacks.backends.registry import BACKENDS
 from attacks.fgsm import fgsm
 from attacks.losses import margin_loss
 from attacks.pgd import PGD
-from bench.crosscheck import default_backends
+from bench.crosscheck import choose_backends
 
 Bench = Callable[..., Ended]
 
@@ -196,6 +196,12 @@ def test_a_trained_defense_takes_every_step(crosschecked: Callable[..., Shown], 
         (["--attack", "fgsm,pgd"], "give each option one value"),
         (["--attack", "pgd", "--steps", "2,3"], "give each option one value"),
         (["--attack", "fgsm", "--backends", "foolbocks"], "unknown backend 'foolbocks'; did you mean 'foolbox'"),
+        (["--attack", "square"], "nothing to compare: no backend but native has square; they have fgsm, pgd, cw"),
+        (["--attack", "apgd-ce"], "nothing to compare: no backend but native has apgd-ce"),
+        (
+            ["--attack", "pgd", "--backends", "native"],
+            "pgd is also in torchattacks, foolbox, none of which was asked for",
+        ),
         (["--attack", "square", "--backends", "foolbox"], "--backend foolbox has no square"),
         (["--attack", "fgsm", "--n-test", "501"], "more than the 500 test images"),
     ],
@@ -214,11 +220,9 @@ def test_refusals_come_before_any_training(
     assert not (tmp_path / "results").exists()
 
 
-def test_an_attack_that_no_backend_has_says_so(bench: Bench, mine: list[str]) -> None:
-    assert default_backends("square") == ["native"]
-    ended = bench("crosscheck", "--attack", "square", *mine)
-    assert ended.code == 0
-    assert "no backend but native has square" in ended.out
+def test_every_installed_backend_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attacks.backends.contract.find_spec", lambda package: package == "foolbox" or None)
+    assert choose_backends(PGD.name) == ["native", "foolbox"]
 
 
 def test_without_any_library_it_says_what_to_install(
@@ -226,10 +230,36 @@ def test_without_any_library_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("attacks.backends.contract.find_spec", lambda _package: None)
     ended = bench("crosscheck", "--attack", "fgsm", *mine)
-    assert ended.code == 0
-    assert "no other implementation of fgsm was asked for or is installed: pip install 'erbench[backends]'" in ended.out
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "error: nothing to compare: fgsm is also in torchattacks, foolbox, none of which is installed: "
+        "pip install 'erbench[backends]'\n"
+    )
 
 
-def test_every_installed_backend_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attacks.backends.contract.find_spec", lambda package: package == "foolbox" or None)
-    assert default_backends(PGD.name) == ["native", "foolbox"]
+@pytest.mark.parametrize(("asked", "until"), [([], "end"), (["--until", "success"], "success")])
+def test_any_attack_that_could_stop_early_goes_to_its_end(
+    crosschecked: Callable[..., Shown], mine: list[str], asked: list[str], until: str
+) -> None:
+    seen = []
+
+    def keep(probe: Any, images: Tensor, config: Any, _draws: Any) -> Tensor:
+        seen.append(config.until)
+        return images + 0 * probe.forward(images).sum()
+
+    BACKENDS.names()
+    BACKENDS.add(BackendEntry(name="rival", summary="", source="", package="numpy", attacks={"apgd-ce": keep}))
+    try:
+        shown = crosschecked("--attack", "apgd-ce", "--steps", "4", "--backends", "rival", *mine, *asked)
+    finally:
+        BACKENDS._entries.pop("rival", None)
+    assert seen == [until]
+    passes = float(shown.columns["native"]["passes an image"])
+    assert (passes == 5) if until == "end" else (passes < 5)
+
+
+def test_help_does_not_promise_a_grid_or_detectors(bench: Bench) -> None:
+    out = " ".join(bench("crosscheck", "--help").out.split())
+    assert "grid" not in out
+    assert "etector" not in out
+    assert "--until" in out
