@@ -30,7 +30,7 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
         outcomes=outcomes,
         metrics=classifier_metrics(outcomes),
         detector={},
-        notes=attack_notes(right)
+        notes=attack_notes(right, spec.attack_config)
         + vanishing_note(outcomes, follows_gradients=ATTACKS.get(spec.attack).follows_gradients)
         + _strictness_note(spec, right),
         stored={"test": crafted.keys},

@@ -59,7 +59,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         outcomes=outcomes,
         metrics=detector_metrics(outcomes),
         detector=_description(detector, decision, noise),
-        notes=attack_notes(outcomes)
+        notes=attack_notes(outcomes, spec.attack_config)
         + vanishing_note(outcomes, follows_gradients=ATTACKS.get(spec.attack).follows_gradients)
         + _floor_note(spec, outcomes)
         + _direction_note(decision)

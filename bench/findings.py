@@ -9,6 +9,8 @@ from attacks.probe import Trace
 from bench.judge import Exhibit
 from bench.outcomes import select
 
+ROUNDING = 1e-9  # of products of decimal fractions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
@@ -30,8 +32,33 @@ class Findings:
     trace: Trace | None = None
 
 
-def attack_notes(outcomes: pd.DataFrame) -> list[str]:
-    """What a reader must know of the test attack."""
-    if select(outcomes, kind="adversarial")["reached"].any():
+def attack_notes(outcomes: pd.DataFrame, config: Any) -> list[str]:
+    """What a reader must know of the test attack.
+
+    Args:
+        outcomes: all rows of the run.
+        config: of the attack.
+    """
+    notes = budget_notes(config)
+    is_detector = "flagged" in outcomes
+    if is_detector and not select(outcomes, kind="adversarial")["reached"].any():
+        notes.append("no attacked image reached the goal: rates over adversarial images say nothing of the detector")
+    return notes
+
+
+def budget_notes(config: Any) -> list[str]:
+    """Steps of one size that do not span the ball, or leap over it: both overstate robustness."""
+    if not hasattr(config, "step_size"):
         return []
-    return ["no attacked image reached the goal: rates over adversarial images say nothing of the defense"]
+    epsilon, step_size, steps = config.epsilon, config.step_size, config.steps
+    if steps * step_size < epsilon * (1 - ROUNDING):
+        return [
+            f"{steps} steps of {step_size:g} reach {steps * step_size:g} of epsilon {epsilon:g}: robustness is "
+            "overstated; raise --steps or --step-size"
+        ]
+    if step_size > 2 * epsilon * (1 + ROUNDING):
+        return [
+            f"a step of {step_size:g} leaps over the whole ball, {2 * epsilon:g} wide: only its corners are tried and "
+            "robustness is overstated; lower --step-size"
+        ]
+    return []

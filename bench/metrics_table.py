@@ -67,15 +67,25 @@ def metrics_table(records: Sequence[Record]) -> list[list[str]]:
         Rows of cells; the first cell of each is the metric's title.
     """
     table = []
+    is_told = all(map(_reached_is_success, records))
     for row in ROWS:
-        if any(row.metric in record.metrics for record in records):
+        if any(row.metric in record.metrics for record in records) and not (row.metric == "reached" and is_told):
             cells = [row.cell(record) if row.metric in record.metrics else "" for record in records]
             table.append([_title(row, records), *cells])
     return table
+
+
+def _reached_is_success(record: Record) -> bool:
+    """Whether reaching the goal is being misclassified, so that one row tells both: a classifier's, at confidence 0."""
+    return not record.spec["detector"] and record.metrics.get("reached") == record.metrics.get("attack_success_rate")
 
 
 def _title(row: Row, records: Sequence[Record]) -> str:
     confidences = {record.spec["attack_config"].get("confidence", 0) for record in records}
     if row.metric == "reached" and len(confidences) == 1 and confidences != {0}:
         return f"reached confidence {confidences.pop():g}"
+    if row.metric == "attack_success_rate" and not any(record.spec["detector"] for record in records):
+        return "attack success"
+    if row.metric == "median_l2" and all(map(_reached_is_success, records)):
+        return "median L2 of successes"
     return row.title

@@ -12,6 +12,7 @@ from tabulate import tabulate
 from bench.comparison import FARTHER, Comparison, Ratio, compare
 from bench.crosscheck import Contender
 from bench.files import write_atomically, write_text
+from bench.findings import budget_notes
 from bench.metrics_table import percent
 from bench.spec import RunSpec
 
@@ -43,6 +44,7 @@ def show_crosscheck(spec: RunSpec, contenders: Sequence[Contender], out: Path | 
         table.add_row(*row)
     console.print(table)
     lines = [line for comparison in comparisons for line in _lines(comparison)]
+    lines += [f"note: {note}" for note in budget_notes(spec.attack_config)]
     for line in lines:
         console.print(line, soft_wrap=True)
     if out is not None:

@@ -73,11 +73,25 @@ Until = Annotated[
 Full = Annotated[bool, typer.Option("--full", help="The same as --until end.", rich_help_panel=ATTACK)]
 Epsilon = Annotated[
     str | None,
-    option(ATTACK, "all but cw: L-infinity budget in (0, 1] (default the paper's for the dataset).", "FLOAT"),
+    option(
+        ATTACK,
+        "all but cw: L-infinity budget in (0, 1] (default 0.3 on digits and MNIST, 0.03 on cifar10 and stl10, "
+        "0.01 on tiny-imagenet).",
+        "FLOAT",
+    ),
 ]
-StepSize = Annotated[str | None, option(ATTACK, "pgd: step in pixel units.", "FLOAT")]
+StepSize = Annotated[
+    str | None,
+    option(ATTACK, "pgd: step in pixel units (default 0.01; stl10 0.0078, tiny-imagenet 0.0025).", "FLOAT"),
+]
 Steps = Annotated[
-    str | None, option(ATTACK, "pgd, apgd-*, fab, auto: steps a restart. cw: steps a value of c (default 150).", "INT")
+    str | None,
+    option(
+        ATTACK,
+        "pgd: a restart (default 40; cifar10 and stl10 20, tiny-imagenet 10). apgd-*, fab, auto: a restart and "
+        "target (default 100). cw: a value of c (default 150).",
+        "INT",
+    ),
 ]
 Restarts = Annotated[str | None, option(ATTACK, "pgd, apgd-*, fab: random starts; noise: draws (default 1).", "INT")]
 Queries = Annotated[str | None, option(ATTACK, "square, auto: looks at the model (default 5000).", "INT")]

@@ -1,7 +1,8 @@
 """What `bench run` prints: one table for all cells, notes, verdicts, and where the files lie."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -14,6 +15,7 @@ from bench.record import Record
 
 COLUMN_WIDTH = 30  # "100.0 % [98.1, 100.0] n=10000" and its padding
 TITLE_WIDTH = 28
+COUNTS = {"search_steps": "searches", "steps": "steps", "queries": "queries", "restarts": "restarts"}
 
 
 def show_grid(records: Sequence[Record], results_dir: Path) -> int:
@@ -53,9 +55,24 @@ def _names(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _head(record: Record, name: str) -> str:
-    detector = record.spec["detector"]
-    trained = f"\ntrained on {detector['train_attack']}" if detector else ""
-    return f"{name}{trained}\n{record.spec['dataset']}, {record.spec['protocol']}, {record.spec['recipe']}"
+    """What was run, in a few short lines: name, budget, training attack, data and training."""
+    spec, detector = record.spec, record.spec["detector"]
+    lines = [name, _budget(spec)]
+    lines += [f"trained on {detector['train_attack']}"] if detector else []
+    settings = [spec["dataset"], spec["protocol"], spec["recipe"]]
+    lines.append(", ".join(setting for setting in settings if setting != "none"))  # a user's model has no recipe
+    return "\n".join(line for line in lines if line)
+
+
+def _budget(spec: Mapping[str, Any]) -> str:
+    """The test attack's budget as far as its name does not tell it: "ε=0.3, 40 steps, bfloat16"."""
+    config = spec["attack_config"]
+    parts = [f"ε={config['epsilon']:g}"] if "epsilon" in config else []
+    for option, unit in COUNTS.items():
+        if config.get(option, 1) != 1:
+            parts.append(f"{config[option]} {unit}")
+    parts += [spec["precision"]] if spec["precision"] != "float32" else []
+    return ", ".join(parts)
 
 
 def _print_notes(console: Console, records: Sequence[Record], results_dir: Path) -> None:

@@ -56,6 +56,15 @@ def test_the_options_of_the_command_line_are_those_of_the_library(bench: Bench) 
     assert [name for name in OPTIONS if not re.search(rf"--{name.replace('_', '-')}\b", out)] == []
 
 
+def test_help_tells_every_datasets_budget(bench: Bench) -> None:
+    from bench.threats import THREATS
+
+    out = " ".join(bench("run", "--help").out.split())
+    for threat in THREATS.values():
+        for value in (threat.epsilon, threat.step_size, threat.steps):
+            assert re.search(rf"\b{value:g}\b", out), value
+
+
 def test_list_shows_every_part_with_its_line_and_source(bench: Bench) -> None:
     ended = bench("list")
     assert ended.code == 0
@@ -82,10 +91,10 @@ def test_table_formats(bench: Bench, finished: Finished, tmp_path: Path) -> None
     record = finished.records["kd"]
     share = f"{100 * record.rate('acc_nadv').value:.2f}"
     markdown = bench("table", *place).out
-    assert re.search(rf"\| KD +\| +{re.escape(share)} \[", markdown)
+    assert re.search(rf"\| KD \(epochs 20\) +\| +{re.escape(share)} \[", markdown)
     latex = bench("table", record.run_id[:8], *place, "--format", "latex").out
     assert latex.count(r"\toprule") == 1
-    assert f"KD & {share} [" in latex
+    assert f"KD (epochs 20) & {share} [" in latex
     ended = bench("table", *place, "--format", "csv", "--out", str(tmp_path / "t.csv"))
     assert ended.out == f"wrote {tmp_path / 't.csv'}\n"
     frame = pd.read_csv(tmp_path / "t.csv").set_index("run")
@@ -106,6 +115,13 @@ def test_run_prints_the_records_numbers_and_where_they_lie(bench: Bench, finishe
             (line,) = [line.strip() for line in ended.out.splitlines() if line.strip().startswith(f"{title}  ")]
             assert line.removeprefix(title).strip() == row.cell(record)
     assert percent(record.rate("acc_com")) in ended.out
+    head = ended.out.partition("─")[0].split("\n")
+    assert [line.strip() for line in head if line.strip()] == [
+        "er1 · cw κ=2",
+        "2 searches, 40 steps",
+        "trained on fgsm",
+        "digits, sound, quick",
+    ]
     distance = record.metrics["embedding"]["squared_mmd"]
     assert f"embedding to gaussian prior: squared MMD {distance:.3f} (unregularized " in ended.out
     for note in record.notes:

@@ -45,3 +45,29 @@ def test_the_confidences_are_in_the_title(make_record: Make, spec: RunSpec) -> N
     assert title(0) == "reached the goal"
     assert title(20) == "reached confidence 20"
     assert title(20, 9) == "reached the goal"  # each its own; the columns' heads say which
+
+
+def test_a_classifiers_success_is_told_once(make_record: Make, spec: RunSpec) -> None:
+    def titles(success: object, reached: object, **changes: object) -> list[str]:
+        metrics = {"attack_success_rate": success, "reached": reached, "median_l2": 1.5}
+        return [row[0] for row in metrics_table([make_record(metrics=metrics, **changes)])]
+
+    plain = replace(spec.attack_config, confidence=0.0)
+    bare = {"defense": "standard", "detector": None, "attack_config": plain}
+    assert titles(rate(3, 8), rate(3, 8), **bare) == ["attack success", "median L2 of successes"]
+    # a target, or a confidence, is more than a wrong answer
+    both = ["attack success", "reached the goal", "median L2 of those"]
+    assert titles(rate(3, 8), rate(2, 8), **bare) == both
+    strict = bare | {"attack_config": replace(plain, confidence=5.0)}
+    assert titles(rate(3, 8), rate(2, 8), **strict) == ["attack success", "reached confidence 5", "median L2 of those"]
+    told = ["attack success, no detector", "reached the goal", "median L2 of those"]
+    assert titles(rate(3, 8), rate(3, 8), attack_config=plain) == told
+
+
+def test_vanishing_gradients_are_marked_from_half_of_them_on(make_record: Make) -> None:
+    def cell(count: int) -> str:
+        metrics = {"robust_accuracy": rate(90, 100), "gradients_vanish": rate(count, 50)}
+        return metrics_table([make_record(metrics=metrics)])[0][1]
+
+    assert cell(24) == percent(rate(90, 100))
+    assert cell(25) == percent(rate(90, 100)) + " (gradients vanish for 25 of 50)"
