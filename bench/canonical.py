@@ -21,12 +21,22 @@ def plain(value: Any) -> Any:
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces; NaN is refused."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return spelled(plain(value))
 
 
 def full_hash(value: Any) -> str:
     """SHA-256 of the canonical JSON, as hex: a checksum."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return json_hash(plain(value))
+
+
+def json_hash(value: Any) -> str:
+    """`full_hash` of what was read from JSON, which is plain already."""
+    return hashlib.sha256(spelled(value).encode()).hexdigest()
+
+
+def spelled(value: Any) -> str:
+    """`canonical_json` of what was read from JSON, which is plain already."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def content_hash(value: Any) -> str:

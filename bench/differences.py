@@ -7,18 +7,18 @@ from typing import Any
 def differences(specs: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each spec (plain JSON), the settings in which it differs from any of the others, "prior cauchy, seed 1"."""
     flat = [_flatten(spec) for spec in specs]
-    texts = []
-    for own in flat:
-        differing = {key: value for key, value in own.items() if any(other.get(key) != value for other in flat)}
-        texts.append(", ".join(dict.fromkeys(f"{_name(key)} {value}" for key, value in differing.items())))
-    return texts
+    varying = {key for own in flat for key, value in own.items() if flat[0].get(key) != value}
+    varying |= {key for key, value in flat[0].items() if any(other.get(key) != value for other in flat)}
+    return [", ".join(dict.fromkeys(f"{_name(key)} {own[key]}" for key in own if key in varying)) for own in flat]
 
 
 def name_apart(names: Sequence[str], specs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The names, and where several specs share one, what they differ in, in parentheses."""
     result = list(names)
-    for name in set(names):
-        twins = [place for place, other in enumerate(names) if other == name]
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    for name, twins in places.items():
         for place, text in zip(twins, differences([specs[place] for place in twins]), strict=True):
             result[place] = f"{name} ({text})" if text else name
     return result

@@ -5,14 +5,13 @@ Records that differ in anything but the method stand in tables of their own. Rea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bench.canonical import canonical_json
+from bench.canonical import spelled
 from bench.captions import caption
 from bench.differences import name_apart
 from bench.files import write_atomically, write_text
@@ -70,15 +69,17 @@ class MethodsTable:
 
 def methods_tables(records: Sequence[Record]) -> list[MethodsTable]:
     """Group finished records into tables whose rows differ by method alone."""
-    done = sorted((record for record in records if record.status == "done"), key=_group)
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if record.status == "done":
+            groups.setdefault(_group(record), []).append(record)
     tables = []
-    for _, members in groupby(done, key=_group):
-        rows = tuple(members)
+    for _, rows in sorted(groups.items()):
         tables.append(
             MethodsTable(
                 caption=caption(rows[0].spec),
                 columns=DETECTOR_COLUMNS if rows[0].spec["detector"] else CLASSIFIER_COLUMNS,
-                records=rows,
+                records=tuple(rows),
                 paper=tuple(published_for(record.spec) for record in rows),
             )
         )
@@ -93,7 +94,7 @@ def _group(record: Record) -> str:
         shared |= {name: detector[name] for name in SET_OPTIONS}
     classifier = {name: record.spec["classifier"][name] for name in ("family", "n_train", "seed")}
     bytes_of = {"dataset_digest": record.dataset_digest}
-    return canonical_json(shared | classifier | bytes_of | {"is_detector": bool(detector)})
+    return spelled(shared | classifier | bytes_of | {"is_detector": bool(detector)})
 
 
 def method_name(record: Record) -> str:

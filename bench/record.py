@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attacks.errors import DamagedError, DataError, RequestError
-from bench.canonical import full_hash, plain
+from bench.canonical import full_hash, json_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 from bench.metrics.rates import Rate
 
@@ -81,17 +81,21 @@ def save_record(folder: Path, record: Record, outcomes: "pd.DataFrame | None") -
     write_atomically(folder / "record.json", lambda temporary: write_text(temporary, text))
 
 
-def load_record(folder: Path) -> Record | None:
-    """The record in `folder`, or None when there is none, or a damaged one, which is reported."""
+def load_record(folder: Path, *, alone: bool = False) -> Record | None:
+    """The record in `folder`, or None when there is none, or a damaged one, which is reported; as `read_record`."""
     try:
-        return read_record(folder)
+        return read_record(folder, alone=alone)
     except DataError as error:
         log.warning("%s; it is not used", error)
         return None
 
 
-def read_record(folder: Path) -> Record | None:
+def read_record(folder: Path, *, alone: bool = False) -> Record | None:
     """The record in `folder`, or None when there is none.
+
+    Args:
+        folder: of one run.
+        alone: the outcomes beside it are not looked at; tables need none.
 
     Raises:
         DataError: it has a newer schema; as `DamagedError` when it is not what was written, or not of this run.
@@ -104,28 +108,30 @@ def read_record(folder: Path) -> Record | None:
         body = envelope["record"]
         if body["schema"] > SCHEMA:
             raise DataError(f"{path} has schema {body['schema']}, this version reads up to {SCHEMA}")
-        if complaint := _complaint(envelope, folder):
+        if complaint := _complaint(envelope, folder, alone=alone):
             raise DamagedError(f"{path} {complaint}")
         return Record(**body)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError(f"{path} cannot be read ({error})") from error
 
 
-def _complaint(envelope: dict[str, Any], folder: Path) -> str:
+def _complaint(envelope: dict[str, Any], folder: Path, *, alone: bool) -> str:
     """What is wrong with a record; empty when it is what it should be."""
     body = envelope["record"]
     if body["run_id"] != folder.name:
         return f"is the record of run {body['run_id']}, not of this folder"
-    if full_hash(body) != envelope["sha256"]:
+    if json_hash(body) != envelope["sha256"]:
         return "does not match its checksum"
-    if envelope["outcomes_sha256"] and sha256_of(folder / "outcomes.parquet") != envelope["outcomes_sha256"]:
+    if alone or not envelope["outcomes_sha256"]:
+        return ""
+    if sha256_of(folder / "outcomes.parquet") != envelope["outcomes_sha256"]:
         return "has outcomes.parquet beside it that does not match its checksum"
     return ""
 
 
 def load_records(results_dir: str | Path = "results") -> list[Record]:
-    """All readable records below a results folder, oldest first."""
-    found = [load_record(path.parent) for path in Path(results_dir).glob("runs/*/record.json")]
+    """All readable records below a results folder, oldest first; the outcomes beside them are not looked at."""
+    found = [load_record(path.parent, alone=True) for path in Path(results_dir).glob("runs/*/record.json")]
     return sorted((record for record in found if record), key=lambda record: record.provenance["created"])
 
 
