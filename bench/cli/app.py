@@ -5,20 +5,19 @@ Nothing heavy is imported here, so that `bench --help` answers at once.
 
 import logging
 import os
-import signal
 import sys
 
 import typer
 
 from bench.cli.check_command import check_command
 from bench.cli.crosscheck_command import crosscheck_command
+from bench.cli.interruption import EXIT_INTERRUPTED, interruptible
 from bench.cli.list_command import list_command
 from bench.cli.run_command import run_command
 from bench.cli.store_command import store_app
 from bench.cli.table_command import table_command
 from bench.cli.verify_command import verify_command
 
-EXIT_INTERRUPTED = 130
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # UsageError, which typer does not export
 
 app = typer.Typer(
@@ -40,29 +39,31 @@ app.add_typer(store_app, name="store")
 
 def main() -> None:
     """Run the program; every error raised on purpose ends in one line, its own exit code and no traceback."""
-    from attacks.errors import ErbenchError
-
     # Idle OpenMP threads otherwise spin for long: beside another busy process that slows training down threefold.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with interruptible():
+        code = _exit_code()
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    from attacks.errors import ErbenchError
+
     debug = "--debug" in sys.argv
     try:
-        code = app(standalone_mode=False)
+        return int(app(standalone_mode=False) or 0)
     except ErbenchError as error:
         if debug:
             raise
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except USAGE_ERROR as error:  # an option or a command that does not exist
         if message := error.format_message():  # type: ignore[attr-defined]  # empty where help was shown
             print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        code = EXIT_INTERRUPTED
+        return 2
+    except typer.Abort:  # a question was left unanswered
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output, `head` for instance, has seen enough
         sys.stderr.close()
-        sys.exit(0)
-    if code == EXIT_INTERRUPTED:  # typer itself turns an interrupt into this code in some releases
-        print("\ninterrupted; what is finished is kept, the same command goes on from there", file=sys.stderr)
-    sys.exit(code)
+        return 0

@@ -4,7 +4,9 @@ Source: the public interface of Ray 2, https://docs.ray.io; the extra `ray` brin
 """
 
 import logging
+import signal
 import socket
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,10 +33,14 @@ class RayCluster:
         if address is not None:
             _require_listener(address)
         self._ray = ray
+        on_terminate = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=True, configure_logging=False)
         except Exception as error:  # Ray raises many kinds
             raise RequestError(f"Ray cannot be reached: {str(error).strip().splitlines()[0]}") from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_terminate)  # Ray's own handler prints a stack of addresses
 
     def room(self, cpus: float, gpus: float) -> int:
         """How many workers of this size fit in the cluster at once.
