@@ -1,5 +1,7 @@
 """Logits of many images, batch by batch, without gradients."""
 
+from weakref import WeakKeyDictionary
+
 import torch
 from torch import Tensor, nn
 
@@ -8,6 +10,7 @@ from attacks.precision import running_in
 from bench.memory import BatchSize
 
 BATCH = 500
+_sizes: WeakKeyDictionary[nn.Module, BatchSize] = WeakKeyDictionary()  # what fitted, so that it is found out once
 
 
 def logits_of_all(classifier: nn.Module, images: Tensor) -> Tensor:
@@ -19,7 +22,8 @@ def logits_of_all(classifier: nn.Module, images: Tensor) -> Tensor:
         ModelError: not even one image fits.
     """
     with torch.inference_mode(), running_in("float32", images.device):
-        parts = BatchSize(BATCH).run(lambda part: classifier(images[part]), len(images))
+        batch = _sizes.setdefault(classifier, BatchSize(BATCH))
+        parts = batch.run(lambda part: classifier(images[part]), len(images), under="prediction")
         logits = parts or [classifier(images)]  # no images still have logits (0, classes)
         return torch.cat(logits).clone()
 

@@ -40,7 +40,7 @@ class BatchSize:
         """
         results: list[Result] = []
         doing = f" under {under}" if under else ""
-        start = 0
+        start, failed = 0, 0
         while start < count:
             end = min(count, start + self.size)
             try:
@@ -50,10 +50,12 @@ class BatchSize:
                     raise
                 if end - start == 1:
                     raise ModelError(f"not even one image fits in memory{doing}: {error}") from error
+                failed = failed or end - start
                 self.size = (end - start) // 2
-                log.warning("%d images do not fit in memory%s; going on with %d", end - start, doing, self.size)
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 continue
             start = end
+        if failed:
+            log.warning("%d images do not fit in memory%s; it is done with %d at a time", failed, doing, self.size)
         return results

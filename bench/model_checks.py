@@ -15,6 +15,7 @@ from attacks.errors import ModelError
 from attacks.goal import Goal
 from attacks.losses import cross_entropy_loss, margin_loss
 from attacks.precision import running_in
+from bench.memory import BatchSize, is_out_of_memory
 from bench.user_code import told, told_in_one_line
 
 MOST_IMAGES = 16
@@ -22,12 +23,15 @@ MOST_ALONE = 4  # images that are also shown one by one
 REPEAT_TOLERANCE = 1e-4  # logit units
 ROUNDING = 1e-6  # of the largest logit: float32 sums in another order
 ALONE_TOLERANCE = 1e-4  # of the image's largest logit
+CHECK = "the check of the model"
 
 
 def check_user_model(
     model: nn.Module, images: Tensor, classes: int, *, device: torch.device, needs_gradients: bool = True
 ) -> None:
     """Try a network on at most 16 images; return when attacks may rely on it.
+
+    They are shown together, or as many at a time as fit in memory.
 
     Log-probabilities pass as logits: they are logits shifted by one number an image, so margins are the same.
 
@@ -40,22 +44,27 @@ def check_user_model(
 
     Raises:
         ModelError: the network breaks off, gives other than finite logits (n, classes), is random, lets the images of
-            a batch touch each other, gives no usable gradients, or stays in train mode.
+            a batch touch each other, gives no usable gradients, stays in train mode, or has no room for one image.
     """
     with told_in_one_line(f"the model cannot be moved to {device} in eval mode"):
         model.to(device)
         model.eval()
     _require_eval_mode(model)
     images = check_images(images.detach()[:MOST_IMAGES]).to(device)
+    batch = BatchSize(len(images))
+
+    def logits_of(part: slice) -> Tensor:
+        return _logits(model, images[part], classes)
+
     with running_in("float32", device):
         with torch.no_grad():
-            logits = _logits(model, images, classes)
+            logits = torch.cat(batch.run(logits_of, len(images), under=CHECK))
             _require_logits(logits)
-            _require_same_again(logits, _logits(model, images, classes))
+            _require_same_again(logits, torch.cat(batch.run(logits_of, len(images), under=CHECK)))
             alone = [_logits(model, image[None], classes) for image in images[:MOST_ALONE]]
             _require_same_alone(logits, torch.cat(alone))
         if needs_gradients:
-            _require_gradients(model, images, logits.argmax(dim=1))
+            _require_gradients(model, images, logits.argmax(dim=1), batch)
     _require_eval_mode(model)
 
 
@@ -75,6 +84,8 @@ def _logits(model: nn.Module, images: Tensor, classes: int) -> Tensor:
     try:
         output = model(given)
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelError(
             f"the model cannot take images {tuple(images.shape)} float32 in [0, 1]: {told(error)}; "
             "resizing and normalization belong inside the model"
@@ -109,6 +120,11 @@ def _require_logits(logits: Tensor) -> None:
         )
     if looks_like_probabilities(logits):
         raise ModelError("the model gives probabilities, whose margins never pass 1; return logits: drop the softmax")
+    if bool(((logits >= 0) & (logits <= 1)).all()) and bool(logits.any()):
+        raise ModelError(
+            f"the model's outputs for {len(logits)} images all lie in [0, 1], as a sigmoid's do, whose margins never "
+            "pass 1; return logits: drop what squeezes them"
+        )
 
 
 def _require_same_again(first: Tensor, second: Tensor) -> None:
@@ -134,24 +150,10 @@ def _require_same_alone(batch: Tensor, alone: Tensor) -> None:
         )
 
 
-def _require_gradients(model: nn.Module, images: Tensor, predicted: Tensor) -> None:
-    """Try the gradients that attacks follow: cross-entropy, and the margin, which stays when softmax saturates."""
-    images, goal = images.clone().requires_grad_(), Goal(classes=predicted)
-    with torch.enable_grad():
-        try:
-            logits = model(images)
-            loss = (cross_entropy_loss(logits, goal) + margin_loss(logits, goal)).sum()
-            (gradient,) = torch.autograd.grad(loss, images, allow_unused=True) if loss.requires_grad else (None,)
-        except Exception as error:
-            raise ModelError(
-                f"gradients cannot be taken through the model: {told(error)}; "
-                "mend it, or attack without gradients: --attack square"
-            ) from error
-    if gradient is None:
-        raise ModelError(
-            "gradients cannot flow from the model's logits to the images; take no_grad(), detach() and NumPy out of "
-            "forward(), or attack without gradients: --attack square"
-        )
+def _require_gradients(model: nn.Module, images: Tensor, predicted: Tensor, batch: BatchSize) -> None:
+    """Try the gradients that attacks follow, of all images, in batches that fit in memory."""
+    parts = batch.run(lambda part: _gradient(model, images[part], predicted[part]), len(images), under=CHECK)
+    gradient = torch.cat(parts)
     finite = torch.isfinite(gradient).flatten(1).all(dim=1)  # (n,)
     if not bool(finite.all()):
         raise ModelError(
@@ -163,6 +165,29 @@ def _require_gradients(model: nn.Module, images: Tensor, predicted: Tensor) -> N
             "gradients vanish: they are exactly zero for every image, so attacks that follow them would find nothing "
             "whether the model is robust or not; use --attack square"
         )
+
+
+def _gradient(model: nn.Module, images: Tensor, predicted: Tensor) -> Tensor:
+    """Of cross-entropy, and of the margin, which stays when softmax saturates: (n, c, h, w)."""
+    images, goal = images.clone().requires_grad_(), Goal(classes=predicted)
+    with torch.enable_grad():
+        try:
+            logits = model(images)
+            loss = (cross_entropy_loss(logits, goal) + margin_loss(logits, goal)).sum()
+            (gradient,) = torch.autograd.grad(loss, images, allow_unused=True) if loss.requires_grad else (None,)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise ModelError(
+                f"gradients cannot be taken through the model: {told(error)}; "
+                "mend it, or attack without gradients: --attack square"
+            ) from error
+    if gradient is None:
+        raise ModelError(
+            "gradients cannot flow from the model's logits to the images; take no_grad(), detach() and NumPy out of "
+            "forward(), or attack without gradients: --attack square"
+        )
+    return gradient
 
 
 def _described(output: Any) -> str:

@@ -102,6 +102,8 @@ REFUSED = {
     "NaN": ("logits[2:5, 1] = torch.nan\nreturn logits", "NaN or infinite logits for 3 of 16 images", "weights"),
     "infinite": ("logits[0, 0] = -torch.inf\nreturn logits", "NaN or infinite logits for 1 of 16 images", "weights"),
     "probabilities": ("return logits.softmax(1)", "gives probabilities", "drop the softmax"),
+    "sigmoids": ("return logits.sigmoid()", "outputs for 16 images all lie in [0, 1]", "return logits"),
+    "tempered sigmoids": ("return (logits / 9).sigmoid()", "outputs for 16 images all lie in [0, 1]", "sigmoid"),
     # one image, one answer
     "dropout": ("return F.dropout(logits, training=True)", "the model is random", "leave dropout"),
     "drift": (
@@ -234,3 +236,24 @@ def test_few_images_are_looked_at_and_none_is_changed(tmp_path: Path) -> None:
     assert all(torch.equal(batch, IMAGES[: len(batch)]) for batch in seen if len(batch) == 16)
     assert torch.equal(images, IMAGES)
     assert [parameter.grad for parameter in model.parameters()] == [None] * 6
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+def test_a_network_with_little_room_is_tried_in_parts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, backward: bool
+) -> None:
+    body = "if len(images) > 7 WHERE:\n    raise torch.OutOfMemoryError('CUDA out of memory')\nreturn logits"
+    body = body.replace("WHERE", "and images.requires_grad" if backward else "")
+    model = network(tmp_path, *body.splitlines())
+    seen: list[int] = []
+    model.register_forward_hook(lambda _module, given, _output: seen.append(len(given[0])))
+    check(model)
+    parts = [4] * 4
+    assert seen == ([16, 16, 1, 1, 1, 1, *parts] if backward else [*parts, *parts, 1, 1, 1, 1, *parts])
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning == "16 images do not fit in memory under the check of the model; it is done with 4 at a time"
+    full = network(tmp_path, "raise torch.OutOfMemoryError('CUDA out of memory')")
+    assert "not even one image fits in memory under the check of the model" in refusal(full)
+    # what is wrong with a network is found in parts too, here the first image of each
+    wrong = body.replace("return logits", "return logits + (images[:1] * 0).sqrt().sum()")
+    assert "NaN or infinite for 4 of 16" in refusal(network(tmp_path, *wrong.splitlines()))
