@@ -12,6 +12,8 @@ from attacks.errors import DataError, RequestError
 from attacks.registration import unknown_name
 from bench.request import Request
 
+AUTOMATIC = "auto"  # how an option that may be None is spelled
+
 
 def command_line(request: Request) -> str:
     """The command that asks for one cell: every option that was asked for, and no other.
@@ -32,7 +34,7 @@ def asked_for(request: Request) -> dict[str, Any]:
     asked = {name: value for name, value in given.items() if value is not None and value != defaults[name]}
     if request.model is not None:
         del asked["defense"]  # `--model` is one
-    return asked | dict(request.options)
+    return asked | {name: AUTOMATIC if value is None else value for name, value in request.options.items()}
 
 
 def settings_of_record(path: Path) -> dict[str, str | bool]:
