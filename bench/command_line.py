@@ -38,7 +38,13 @@ def asked_for(request: Request) -> dict[str, Any]:
 
 
 def settings_of_record(path: Path) -> dict[str, str | bool]:
-    """The options that a record was made with, as the command line takes them.
+    """The options that a record was made with, as the command line takes them; the rest as `run_of_record`."""
+    asked = asked_for(run_of_record(path)[1])
+    return {name: value if isinstance(value, bool) else str(value) for name, value in asked.items()}
+
+
+def run_of_record(path: Path) -> tuple[str, Request]:
+    """The run that a record is of, and what was asked for.
 
     Args:
         path: a record.json, or its folder.
@@ -48,15 +54,14 @@ def settings_of_record(path: Path) -> dict[str, str | bool]:
     """
     file = path / "record.json" if path.is_dir() else path
     try:
-        asked = json.loads(file.read_text(encoding="utf-8"))["record"]["request"]
-        request = Request(**asked)
+        record = json.loads(file.read_text(encoding="utf-8"))["record"]
+        return record["run_id"], Request(**record["request"])
     except FileNotFoundError as error:
         raise DataError(f"there is no record {file}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{file} does not say what was asked for: it is no record, or an older version's, whose `command` may help"
         ) from error
-    return {name: value if isinstance(value, bool) else str(value) for name, value in asked_for(request).items()}
 
 
 def settings_of_file(path: Path, known: Collection[str]) -> dict[str, str | bool]:

@@ -90,12 +90,15 @@ def run_command(  # one parameter an option, in the order --help shows them
         raise typer.Exit(show_grid(known, results_dir))
 
     from bench.cli.plan_output import show_plan
+    from bench.command_line import run_of_record
     from bench.executors.driver import Crew, swept_by
     from bench.sweep import in_order, plan
 
     crew = Crew(executor=executor, address=ray_address, jobs=jobs, cpus=cpus_per_job, gpus=gpus_per_job)
     workspace = workspace_of(ctx.params)
     cells = plan(values, workspace)
+    if from_record is not None and (run := run_of_record(from_record)[0]) not in {cell.run_id for cell in cells}:
+        typer.echo(f"note: this is not run {run}: the options, the data or the version are others", err=True)
     if dry_run:
         show_plan(cells, workspace)
         raise typer.Exit
