@@ -66,12 +66,13 @@ def apgd(objective: Objective, stream: str, probe: Probe, images: Tensor, config
         RequestError: the objective needs more classes than the model knows.
     """
     worst, rows = Worst.of(images), torch.arange(len(images), device=images.device)
-    climb_each([lambda _rows: objective] * config.restarts, probe, images, rows, config, draws, stream, worst)
+    climbs = [(f"restart {number + 1}", lambda _rows: objective) for number in range(config.restarts)]
+    climb_each(climbs, probe, images, rows, config, draws, stream, worst)
     return worst.images
 
 
 def climb_each(
-    climbs: Sequence[ObjectiveOf],
+    climbs: Sequence[tuple[str, ObjectiveOf]],
     probe: Probe,
     images: Tensor,
     rows: Tensor,
@@ -84,7 +85,7 @@ def climb_each(
     """Climb once for each objective, from another random point each time.
 
     Args:
-        climbs: the objectives, one a climb.
+        climbs: names and objectives, one a climb.
         probe: the model, and the goal of each image.
         images: (n, c, h, w) float32 in [0, 1].
         rows: (m,) int64, the images to work on.
@@ -94,9 +95,10 @@ def climb_each(
         worst: where each image's worst iterate is kept.
         first_step: of the attack, that the first climb starts with.
     """
-    for number, objective_of in enumerate(climbs):
+    for number, (name, objective_of) in enumerate(climbs):
         if len(rows) == 0:
             return
+        probe.begin(name, first_step + number * (config.steps + 1))
         start = random_start(images[rows], config.epsilon, draws.select(rows), number, stream)
         climbers = _Climbers.at(start, rows, images, config.epsilon)
         rows = _climb(probe, climbers, objective_of, config, first_step + number * (config.steps + 1), worst)

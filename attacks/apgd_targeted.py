@@ -54,13 +54,18 @@ def apgd_targeted(probe: Probe, images: Tensor, config: ApgdTargetedConfig, draw
     if probe.goal.targeted:
         raise RequestError("apgd-t picks its target classes itself; take apgd-dlr for a target of your own")
     worst, rows = Worst.of(images), torch.arange(len(images), device=images.device)
+    probe.begin("clean", 0)
     logits = probe.logits(images, rows, step=0)
     margin = probe.goal.margin(logits)
     worst.keep(rows, images, margin)
     if config.until == "success":
         rows = rows[~probe.is_broken(images, rows, margin)]
     tried = probe.goal.likeliest_others(logits, config.targets)  # (n, targets)
-    climbs = [partial(_toward, targets) for targets in tried.unbind(dim=1) for _ in range(config.restarts)]
+    climbs = [
+        (f"target {rank}, restart {restart}", partial(_toward, targets))
+        for rank, targets in enumerate(tried.unbind(dim=1), start=1)
+        for restart in range(1, config.restarts + 1)
+    ]
     climb_each(climbs, probe, images, rows, config, draws, "apgd-t", worst, first_step=1)
     return worst.images
 

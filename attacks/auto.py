@@ -21,6 +21,8 @@ from attacks.probe import Probe
 from attacks.square import SQUARE, SquareConfig
 from attacks.worst import Worst
 
+MEMBERS = (APGD_CE.name, APGD_DLR.name, APGD_T.name, FAB.name, SQUARE.name)  # in the order they work
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoConfig:
@@ -61,17 +63,25 @@ def auto(probe: Probe, images: Tensor, config: AutoConfig, draws: Draws) -> Tens
         part = probe.select(rows)
         crafted = entry.attack(part, images[rows], member_config, draws.select(rows))
         own = torch.arange(len(rows), device=rows.device)  # the part's own rows
+        part.begin("result", part.steps)
         margin = part.margin(crafted, own, step=part.steps)
+        probe.credit(rows[margin > worst.margin[rows]], MEMBERS.index(entry.name))
         worst.keep(rows, crafted, margin)
         broken = part.is_broken(crafted, own, margin)
         worst.settle(rows[broken], crafted[broken])
-        probe.take_in(part, rows)
+        probe.credit(rows[broken], MEMBERS.index(entry.name))
+        probe.take_in(part, rows, entry.name)
         rows = rows[~broken]
     return worst.images
 
 
+def members_for(*, targeted: bool) -> tuple[str, ...]:
+    """Names of the members that work, in their order: toward a target of the user's, APGD-DLR goes there alone."""
+    return tuple(name for name in MEMBERS if name != (APGD_T if targeted else APGD_DLR).name)
+
+
 def _members(config: AutoConfig, *, targeted: bool) -> Iterator[tuple[AttackEntry, Any]]:
-    """The members and their configs; toward a target of the user's, APGD-DLR goes there alone."""
+    """The members of `members_for` and their configs."""
     plain = ApgdConfig(epsilon=config.epsilon, steps=config.steps, until="success")
     yield APGD_CE, plain
     if targeted:
@@ -92,5 +102,6 @@ AUTO = AttackEntry(
     config=AutoConfig,
     attack=auto,
     needs_logits=True,
+    members=MEMBERS,
     follows_gradients=False,  # Square, one of its members, follows none
 )

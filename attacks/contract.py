@@ -38,6 +38,7 @@ class AttackEntry:
     attack: the function.
     needs_logits: it works on margins, which probabilities bound to 1: such a model is refused.
     follows_gradients: it says nothing of a model whose gradients vanish.
+    members: names of the attacks whose worst it gives back, by the numbers that it credits them with.
     climbs: the loss whose gradients it follows, for a look at those that another library does not show.
     """
 
@@ -48,6 +49,7 @@ class AttackEntry:
     attack: Attack
     needs_logits: bool = False
     follows_gradients: bool = True
+    members: tuple[str, ...] = ()
     climbs: Objective = cross_entropy_loss
 
     def by(self, attack: Attack) -> "AttackEntry":
@@ -67,6 +69,7 @@ class CraftedBatch:
         attack, that of the clean image is, and the goal was not met.
     passes: images that went forward through the model, the measurements here not counted.
     trace: loss and margin at every step, when asked for.
+    made_by: (n,) int8 on the CPU, which of the entry's members made each image; None where it has none.
     """
 
     images: Tensor
@@ -77,6 +80,7 @@ class CraftedBatch:
     vanished: Tensor
     passes: int
     trace: Trace | None = None
+    made_by: Tensor | None = None
 
 
 def craft(
@@ -133,6 +137,7 @@ def craft(
         vanished=vanished,
         passes=probe.passes,
         trace=probe.trace(),
+        made_by=None if probe.made_by is None else probe.made_by.cpu(),
     )
 
 

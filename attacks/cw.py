@@ -85,6 +85,7 @@ def cw(probe: Probe, images: Tensor, config: CwConfig, _draws: Draws) -> Tensor:
     lower, upper = torch.zeros_like(c), torch.full_like(c, torch.inf)
 
     for search_step in range(config.search_steps):
+        probe.begin(f"search step {search_step + 1}", search_step * config.steps)
         succeeded = _minimize(probe, images, w, config, c, best, search_step * config.steps)
         upper = torch.where(succeeded, torch.minimum(upper, c), upper)
         lower = torch.where(succeeded, lower, torch.maximum(lower, c))

@@ -90,6 +90,7 @@ def fab(probe: Probe, images: Tensor, config: FabConfig, draws: Draws) -> Tensor
     """
     found = Nearest(images.detach().clone(), images.new_full((len(images),), torch.inf))
     rows = torch.arange(len(images), device=images.device)  # (m,) images still worked on
+    probe.begin("clean", 0)
     logits = probe.logits(images, rows, step=0)
     rows = rows[~_succeed(probe, found, images, images, rows, logits, config)]
     classes = None if probe.goal.targeted else probe.goal.likeliest_others(logits, config.targets)
@@ -99,6 +100,8 @@ def fab(probe: Probe, images: Tensor, config: FabConfig, draws: Draws) -> Tensor
         start = images if restart == 0 else _random_start(images, found, config.epsilon, draws, phase)
         first_step = 1 + 2 * phase * config.steps
         target = None if classes is None else classes[:, rank]
+        name = f"restart {restart + 1}" if classes is None else f"target {rank + 1}, restart {restart + 1}"
+        probe.begin(name, first_step)
         rows = _walk(probe, images, start, target, rows, config, first_step, found)
     lowest, highest = ball(images, config.epsilon)
     return found.images.clamp(lowest, highest)  # a distance rounded to epsilon may lie past the ball's last float

@@ -51,6 +51,7 @@ def noise(probe: Probe, images: Tensor, config: NoiseConfig, draws: Draws) -> Te
     worst, rows = Worst.of(images), torch.arange(len(images), device=images.device)
     for restart in range(config.restarts):
         noisy = (images + config.epsilon * _unit_noise(images, config.noise, draws, restart)).clamp(0, 1)
+        probe.begin(f"draw {restart + 1}", restart)
         worst.keep(rows, noisy, probe.margin(noisy, rows, step=restart))
     return worst.images
 

@@ -58,6 +58,7 @@ def pgd(probe: Probe, images: Tensor, config: PgdConfig, draws: Draws) -> Tensor
     rows = torch.arange(len(images), device=images.device)  # (m,) images still worked on
     for restart in range(config.restarts):
         start = random_start(images, config.epsilon, draws, restart)
+        probe.begin(f"restart {restart + 1}", restart * (config.steps + 1))
         rows = _climb(probe, images, start, rows, config, restart * (config.steps + 1), worst)
     return worst.images
 

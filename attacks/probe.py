@@ -42,10 +42,14 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """Loss and margin of every image at every step, (n, steps) float32; NaN where an image was not looked at."""
+    """Loss and margin of every image at every step, (n, steps) float32; NaN where an image was not looked at.
+
+    parts: of the attack, each as (first step, name), in rising order.
+    """
 
     loss: Tensor
     margin: Tensor
+    parts: tuple[tuple[int, str], ...] = ()
 
     def joined(self, other: "Trace") -> "Trace":
         """The traces of these images and then of the other ones; the shorter is filled up with NaN."""
@@ -54,7 +58,8 @@ class Trace:
             pad(part, (0, steps - part.shape[1]), value=torch.nan)
             for part in (self.loss, other.loss, self.margin, other.margin)
         ]
-        return Trace(loss=torch.cat(filled[:2]), margin=torch.cat(filled[2:]))
+        parts = tuple(sorted({*self.parts, *other.parts}))
+        return Trace(loss=torch.cat(filled[:2]), margin=torch.cat(filled[2:]), parts=parts)
 
 
 class Probe:
@@ -74,6 +79,8 @@ class Probe:
         self.goal = goal
         self.passes = 0  # images that went through the model, forward
         self.steps = 0  # one more than the last step looked at
+        self.made_by: Tensor | None = None  # (n,) int8, whose result each image is, where an attack has members
+        self._parts: dict[int, str] = {}
         self._logits_of = logits_of
         self._largest = torch.zeros_like(goal.classes, dtype=torch.float32)  # logit of each image, in the latest look
         self._quick = channels_last_weights(logits_of, goal.classes.device)
@@ -93,8 +100,20 @@ class Probe:
             traced=self._looks is not None,
         )
 
-    def take_in(self, part: "Probe", rows: Tensor) -> None:
-        """Add what a selected probe saw of the images at `rows`, as steps after all steps so far."""
+    def begin(self, part: str, step: int) -> None:
+        """Name the part of the attack, a restart for instance, that begins with a step."""
+        self._parts[step] = part
+
+    def credit(self, rows: Tensor, member: int) -> None:
+        """Note by number which member's result the images at `rows`, (m,) int64, are for now."""
+        if self.made_by is None:
+            self.made_by = torch.full_like(self.goal.classes, -1, dtype=torch.int8)
+        self.made_by[rows] = member
+
+    def take_in(self, part: "Probe", rows: Tensor, name: str) -> None:
+        """Add what a selected probe saw of the images at `rows`, as steps of that name after all steps so far."""
+        self._parts |= {self.steps: name}
+        self._parts |= {self.steps + step: f"{name}, {own}" for step, own in part._parts.items()}
         self.passes += part.passes
         self._largest[rows] = part._largest
         self._asked[rows] |= part._asked
@@ -225,7 +244,7 @@ class Probe:
         margin = loss.clone()
         for step, rows, losses, margins in self._looks:
             loss[rows, step], margin[rows, step] = losses, margins
-        return Trace(loss=loss, margin=margin)
+        return Trace(loss=loss, margin=margin, parts=tuple(sorted(self._parts.items())))
 
     def _forward(self, images: Tensor, precision: str) -> Tensor:
         self.passes += len(images)

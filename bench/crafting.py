@@ -22,6 +22,7 @@ from attacks.goal import Goal, reached
 from attacks.probe import Trace
 from attacks.registry import ATTACKS
 from bench.code_version import code_version
+from bench.crafted import Crafted
 from bench.fitting import FittedClassifier
 from bench.inference import logits_of_all
 from bench.memory import BatchSize, is_out_of_memory
@@ -73,27 +74,6 @@ class Order:
     def code(self) -> str:
         """Version of the code that answers: ours, and the library's where it is not ours alone."""
         return code_version(self.entry.attack) + BACKENDS.get(self.backend).version
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crafted:
-    """What an attack made of n images.
-
-    images: (n, c, h, w) float32 in [0, 1], on the victims' device. Whether they succeed is for the judge to say.
-    vanished: (n,) bool, every gradient that the attack asked for was exactly zero (see `attacks.contract`).
-    trace: loss and margin of every step, when they were asked for.
-    keys: of the stored chunks, in order; empty for what is not stored.
-    """
-
-    images: Tensor
-    vanished: Tensor
-    trace: Trace | None = None
-    keys: tuple[str, ...] = ()
-
-    def part(self, part: slice) -> "Crafted":
-        """Of consecutive images."""
-        trace = self.trace and Trace(loss=self.trace.loss[part], margin=self.trace.margin[part])
-        return Crafted(images=self.images[part], vanished=self.vanished[part], trace=trace)
 
 
 def craft_all(
@@ -151,7 +131,10 @@ class _Piece:
         tensors = {"images": crafted.images, "vanished": crafted.vanished}
         if crafted.trace is not None:
             tensors |= {"trace_loss": crafted.trace.loss, "trace_margin": crafted.trace.margin}
-        self.item = self.store.save("crafted", self.key, spec=self.identity, tensors=tensors, details={})
+        if crafted.made_by is not None:
+            tensors["made_by"] = crafted.made_by
+        details = {"parts": crafted.trace.parts} if crafted.trace is not None else {}
+        self.item = self.store.save("crafted", self.key, spec=self.identity, tensors=tensors, details=details)
 
 
 def _work(
@@ -222,7 +205,7 @@ def _craft_what_fits(
             count,
             under=order.attack,
         )
-        return reduce(_join, map(_kept, parts))
+        return reduce(Crafted.joined, map(_kept, parts))
     try:
         return _kept(attack(order, fitted, victims, traced=traced))
     except (RuntimeError, MemoryError) as error:
@@ -251,7 +234,7 @@ def attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced: 
 
 def _kept(crafted: CraftedBatch) -> Crafted:
     """What is stored of a batch; the rest is measured anew from the images."""
-    return Crafted(images=crafted.images, vanished=crafted.vanished, trace=crafted.trace)
+    return Crafted(images=crafted.images, vanished=crafted.vanished, trace=crafted.trace, made_by=crafted.made_by)
 
 
 def _joined(items: Sequence[Item], clean: Tensor) -> Crafted:
@@ -259,12 +242,14 @@ def _joined(items: Sequence[Item], clean: Tensor) -> Crafted:
         return Crafted(images=clean.clone(), vanished=torch.zeros(0, dtype=torch.bool))
     parts = []
     for item in items:
-        tensors = item.tensors
-        has_trace = "trace_loss" in tensors
-        trace = Trace(loss=tensors["trace_loss"], margin=tensors["trace_margin"]) if has_trace else None
-        parts.append(Crafted(images=tensors["images"], vanished=tensors["vanished"], trace=trace))
-    whole = reduce(_join, parts)
-    return Crafted(images=whole.images.to(clean.device), vanished=whole.vanished, trace=whole.trace)
+        tensors, trace = item.tensors, None
+        if "trace_loss" in tensors:
+            names = tuple((int(step), str(name)) for step, name in item.details.get("parts", ()))
+            trace = Trace(loss=tensors["trace_loss"], margin=tensors["trace_margin"], parts=names)
+        made_by = tensors.get("made_by")
+        parts.append(Crafted(images=tensors["images"], vanished=tensors["vanished"], trace=trace, made_by=made_by))
+    whole = reduce(Crafted.joined, parts)
+    return replace(whole, images=whole.images.to(clean.device))
 
 
 def require_gradients(order: Order, fitted: FittedClassifier, victims: Victims, crafted: Crafted) -> None:
@@ -281,15 +266,4 @@ def require_gradients(order: Order, fitted: FittedClassifier, victims: Victims, 
         f"gradients vanish: the loss gradient is exactly zero for all {count} images{but} at every step, so this "
         "attack cannot say whether the model is robust. Take --attack apgd-dlr, which large logits do not flatten, or "
         "one without gradients: --attack square"
-    )
-
-
-def _join(first: Crafted, second: Crafted) -> Crafted:
-    trace = None
-    if first.trace is not None and second.trace is not None:
-        trace = first.trace.joined(second.trace)
-    return Crafted(
-        images=torch.cat([first.images, second.images]),
-        vanished=torch.cat([first.vanished, second.vanished]),
-        trace=trace,
     )

@@ -16,7 +16,8 @@ from attacks.backends.registry import BACKENDS, NATIVE
 from attacks.errors import AttackError, ErbenchError, RequestError
 from attacks.registry import ATTACKS
 from bench.cell import Cell
-from bench.crafting import CHUNK, Crafted, Order, Victims, attack, require_gradients
+from bench.crafted import Crafted
+from bench.crafting import CHUNK, Order, Victims, attack, require_gradients
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier
 from bench.judge import Exhibit, judge

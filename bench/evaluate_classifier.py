@@ -8,7 +8,8 @@ from bench.findings import Findings, attack_notes
 from bench.judge import judge
 from bench.metrics.classification import attack_metrics, classification_metrics
 from bench.metrics.detection import Metrics
-from bench.outcomes import select
+from bench.metrics.members import member_metrics
+from bench.outcomes import select, stacked
 from bench.protocol import Sets
 from bench.spec import RunSpec
 from bench.stations import Clock
@@ -23,7 +24,7 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
         adversarial, crafted = studio.attacked(clean)
     with clock.station("judge"):
         frames = [judge(classifier, None, exhibit) for exhibit in (clean, adversarial)]
-        outcomes = pd.concat(frames, ignore_index=True)
+        outcomes = stacked(frames)
         outcomes = with_gradients(outcomes, crafted.vanished.numpy(), studio.unmet(adversarial).numpy())
     right = _of_right_images(outcomes)
     return Findings(
@@ -42,7 +43,7 @@ def evaluate_classifier(studio: Studio, sets: Sets, clock: Clock) -> Findings:
 def classifier_metrics(outcomes: pd.DataFrame) -> Metrics:
     """Every number that follows from the rows of a classifier's run."""
     of_attack = attack_metrics(_of_right_images(outcomes)) | vanishing_metrics(outcomes)
-    return classification_metrics(outcomes) | of_attack
+    return classification_metrics(outcomes) | of_attack | member_metrics(outcomes)
 
 
 def _of_right_images(outcomes: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from bench.findings import Findings, attack_notes
 from bench.judge import Exhibit, decide, judge, scores_of
 from bench.metrics.classification import attack_metrics
 from bench.metrics.detection import Metrics, detection_metrics
-from bench.outcomes import select
+from bench.outcomes import select, stacked
 from bench.protocol import Sets
 from bench.spec import DetectorSpec, RunSpec
 from bench.stations import Clock
@@ -51,7 +51,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
             scores_of(select(fit_rows, role="fit", kind="adversarial")),
             spec.seed,
         )
-        rows = pd.concat([fit_rows, test_rows], ignore_index=True)
+        rows = stacked([fit_rows, test_rows])
         outcomes = decide(rows, decision, only_reached=only_reached)
         outcomes = with_gradients(outcomes, crafted.vanished.numpy(), studio.unmet(attacked_test).numpy())
     noise = {"fit": fit_noise, "test": test_noise}
@@ -88,7 +88,7 @@ def _judge_set(
     exhibit, noisy = studio.noisy(clean, wanted)
     frames = [judge(classifier, detector, clean), judge(classifier, detector, exhibit), attacked]
     described = {"sigma": noisy.sigma, "mean_l2": noisy.mean_l2, "wanted_mean_l2": wanted}
-    return pd.concat(frames, ignore_index=True), exhibit, described
+    return stacked(frames), exhibit, described
 
 
 def _description(detector: Detector, decision: Decision, noise: dict[str, dict[str, float]]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from attacks.draws import Draws
 from attacks.goal import Goal, reached
-from bench.crafting import Crafted, Order, Victims, craft_all
+from bench.crafted import Crafted
+from bench.crafting import Order, Victims, craft_all
 from bench.datasets.contract import Dataset
 from bench.fitting import FittedClassifier, FittedDetector, fit_detector
 from bench.judge import Exhibit
@@ -15,6 +16,13 @@ from bench.noise import Noisy, add_noise
 from bench.protocol import choose_goal
 from bench.spec import DetectorSpec, RunSpec
 from bench.workspace import Workspace
+
+
+def _names(made_by: Tensor | None, members: tuple[str, ...]) -> tuple[str, ...]:
+    """The member behind each image; empty for attacks without members."""
+    if made_by is None:
+        return ()
+    return tuple(members[number] if 0 <= number < len(members) else "" for number in made_by.tolist())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +100,7 @@ class Studio:
             clean=clean.images,
             goal=goal,
             config=order.config,
+            made_by=_names(crafted.made_by, order.entry.members),
         )
         return exhibit, crafted
 

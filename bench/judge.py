@@ -32,6 +32,7 @@ class Exhibit:
     images: (n, c, h, w) float32 in [0, 1]; clean: the images they came from.
     goal: of the attack; None for clean and noisy images.
     config: of the attack, for its confidence and budget; None likewise.
+    made_by: for attacks with members, the one that made each image; empty elsewhere.
     """
 
     role: str
@@ -42,6 +43,7 @@ class Exhibit:
     clean: Tensor
     goal: Goal | None = None
     config: Any = None
+    made_by: tuple[str, ...] = ()
 
 
 def judge(classifier: nn.Module, detector: Detector | None, exhibit: Exhibit) -> pd.DataFrame:
@@ -81,6 +83,9 @@ def judge(classifier: nn.Module, detector: Detector | None, exhibit: Exhibit) ->
         "l2": _numpy(l2),
         "linf": _numpy(linf_distance(exhibit.images, exhibit.clean)),
     }
+    if exhibit.made_by:
+        is_broken = columns["reached"] | ~columns["correct"]
+        columns["broken_by"] = np.where(is_broken, np.array(exhibit.made_by, dtype=object), "")
     if detector is not None:
         assert isinstance(classifier, Classifier)
         scores = _numpy(detector.scores(classifier, exhibit.images, predictions))  # (n, scores)

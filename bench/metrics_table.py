@@ -7,6 +7,7 @@ from bench.metrics.rates import Rate
 from bench.record import Record
 from bench.vanishing import mark
 
+MEMBER = "robust_accuracy_after_"  # and the member's name (`bench.metrics.members`)
 Cell = Callable[[Record], str]
 
 
@@ -68,11 +69,17 @@ def metrics_table(records: Sequence[Record]) -> list[list[str]]:
     """
     table = []
     is_told = all(map(_reached_is_success, records))
-    for row in ROWS:
+    for row in (*_member_rows(records), *ROWS):
         if any(row.metric in record.metrics for record in records) and not (row.metric == "reached" and is_told):
             cells = [row.cell(record) if row.metric in record.metrics else "" for record in records]
             table.append([_title(row, records), *cells])
     return table
+
+
+def _member_rows(records: Sequence[Record]) -> list[Row]:
+    """One a member of an attack that has some."""
+    known = dict.fromkeys(name for record in records for name in record.metrics if name.startswith(MEMBER))
+    return [Row(metric=name, title=f"robust after {name.removeprefix(MEMBER)}", cell=_rate(name)) for name in known]
 
 
 def _reached_is_success(record: Record) -> bool:

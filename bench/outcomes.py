@@ -8,6 +8,8 @@ Columns:
 - `l2`, `linf` float: distances to the clean image in pixel units;
 - for detectors: `score_*` float, `probability` float (that the image is adversarial), `flagged` bool, `judged`
   bool (it counts: an adversarial image that missed a high confidence does not, under the sound protocol);
+- `broken_by` text, only under attacks with members (AutoAttack): the one whose image reached the goal or is
+  misclassified; "" for other rows;
 - `gradient` text, only where some vanished, of set II's adversarial images: "vanished", "followed", or "met" where the
   clean image meets the goal and needs none; "" for other rows.
 """
@@ -18,6 +20,12 @@ import pandas as pd
 
 KINDS = ("clean", "noisy", "adversarial")
 ROLES = ("fit", "test")
+
+
+def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """All rows, numbered anew."""
+    rows = pd.concat(frames, ignore_index=True)
+    return rows.assign(broken_by=rows["broken_by"].fillna("")) if "broken_by" in rows else rows
 
 
 def select(outcomes: pd.DataFrame, *, role: str = "test", kind: str | Sequence[str] = KINDS) -> pd.DataFrame:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from attacks.errors import DataError, ErbenchError
 from bench.canonical import HASH_LENGTH, plain
-from bench.crafting import Crafted, Order, Victims
+from bench.crafted import Crafted
+from bench.crafting import Order, Victims
 from bench.datasets.contract import Dataset
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier, FittedDetector
@@ -81,7 +82,13 @@ class StoredStudio(Studio):
         images = [item.tensors["images"] for item in items] or [victims.images.cpu()]
         vanished = [item.tensors["vanished"] for item in items] or [torch.zeros(0, dtype=torch.bool)]
         device = victims.images.device
-        return Crafted(images=torch.cat(images).to(device), vanished=torch.cat(vanished), keys=tuple(keys))
+        credited = [item.tensors["made_by"] for item in items if "made_by" in item.tensors]
+        return Crafted(
+            images=torch.cat(images).to(device),
+            vanished=torch.cat(vanished),
+            made_by=torch.cat(credited) if credited and len(credited) == len(items) else None,
+            keys=tuple(keys),
+        )
 
     def _identity(self, role: str, order: Order, part: Victims) -> dict[str, Any]:
         return {

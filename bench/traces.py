@@ -14,12 +14,19 @@ TRACE = "trace.parquet"
 
 
 def trace_table(trace: Trace, sample_ids: Tensor) -> pd.DataFrame:
-    """Columns `sample_id`, `step` (int), `loss`, `margin` (float32); no row where an image was not looked at."""
+    """Columns `sample_id`, `step` (int), `part` (text), `loss`, `margin` (float32); no row where none was looked at.
+
+    `part` names what of the attack a step belongs to: "restart 2", or for AutoAttack "fab, target 3, restart 1".
+    """
     images, steps = torch.nonzero(~trace.margin.isnan(), as_tuple=True)
+    starts = [-1, *(start for start, _ in trace.parts)]
+    names = np.array(["", *(name for _, name in trace.parts)], dtype=object)
+    latest = np.searchsorted(starts, np.arange(trace.margin.shape[1]), side="right") - 1  # (steps,)
     return pd.DataFrame(
         {
             "sample_id": sample_ids[images].numpy(),
             "step": steps.numpy().astype(np.int32),
+            "part": names[latest[steps.numpy()]],
             "loss": trace.loss[images, steps].numpy(),
             "margin": trace.margin[images, steps].numpy(),
         }

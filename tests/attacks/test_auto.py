@@ -78,6 +78,13 @@ def test_members_follow_each_other_and_each_gets_what_still_stands(told: Callabl
         ("FAB", [0, 2, 3]),
         ("SQUARE", [0, 2, 3]),
     ]
+    assert [AUTO.members[number] for number in probe.made_by.tolist()] == [
+        "square",
+        "apgd-ce",
+        "apgd-ce",
+        "apgd-ce",
+        "apgd-t",
+    ]
     # broken by whom; image 2 by nobody; image 3 by nobody, and nearest to it was the first member's 0.7
     assert crafted.flatten().tolist() == pytest.approx([0.76, 0.8, 0.5, 0.7, 0.9])
 
@@ -92,6 +99,17 @@ def test_a_member_that_barely_breaks_an_image_leaves_it_to_the_others(told: Call
     calls = told({"APGD_CE": {0: 0.75 + 1e-5}})  # a margin of 4e-5 may turn in another batch shape
     auto(_pixel_probe([0]), torch.full((1, 1, 1, 1), 0.5), CONFIG, draws_for(1))
     assert len(calls) == 4
+
+
+def test_credit_goes_to_whose_image_is_given_back(told: Callable[..., Told]) -> None:
+    told({"APGD_CE": {0: 0.6, 1: 0.75 + 1e-5}, "FAB": {0: 0.7, 1: 0.9}})
+    images, goal = torch.full((2, 1, 1, 1), 0.55), Goal(classes=torch.zeros(2, dtype=torch.int64))
+    crafted = craft(AUTO, _pixel_model, images, goal, CONFIG, draws_for(2))
+    assert crafted.made_by is not None
+    assert [AUTO.members[number] for number in crafted.made_by] == ["fab", "fab"]  # one of them barely broken before
+    assert crafted.success.tolist() == [False, True]
+    plain = craft(APGD_CE, _pixel_model, images, goal, ApgdConfig(epsilon=0.1, steps=2), draws_for(2))
+    assert plain.made_by is None
 
 
 def test_passes_and_traces_of_the_members_are_taken_in(told: Callable[..., Told]) -> None:

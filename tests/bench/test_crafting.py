@@ -28,7 +28,8 @@ from attacks.square import SquareConfig
 from bench import crafting
 from bench.api import run
 from bench.canonical import plain
-from bench.crafting import Crafted, Order, craft_all
+from bench.crafted import Crafted
+from bench.crafting import Order, craft_all
 from bench.methods_table import methods_tables, render
 from bench.metrics.rates import rate
 from bench.metrics_table import metrics_table

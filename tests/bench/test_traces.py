@@ -1,6 +1,7 @@
 """Loss and margin of every step beside a record. Expected values come from `craft` itself and from the outcomes."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from small_runs import Ended, planned
 
 from attacks.errors import RequestError
 from attacks.probe import Trace
+from attacks.registry import ATTACKS
 from bench.api import run
 from bench.exhibits import Studio
 from bench.record import Record, load_outcomes
@@ -29,11 +31,13 @@ def test_the_table_has_a_row_for_every_look(tmp_path: Path) -> None:
     trace = Trace(
         loss=torch.tensor([[0.5, nan, 1.5], [nan, nan, nan], [2.0, 2.5, nan]]),
         margin=torch.tensor([[-1.0, nan, 1.0], [nan, nan, nan], [-2.0, 0.25, nan]]),
+        parts=((1, "restart 1"), (2, "restart 2")),
     )
     expected = pd.DataFrame(
         {
             "sample_id": np.array([70, 70, 3, 3]),
             "step": np.array([0, 2, 0, 1], dtype=np.int32),
+            "part": ["", "restart 2", "", "restart 1"],
             "loss": np.array([0.5, 1.5, 2.0, 2.5], dtype=np.float32),
             "margin": np.array([-1.0, 1.0, -2.0, 0.25], dtype=np.float32),
         }
@@ -64,6 +68,49 @@ def test_every_step_of_every_image_ends_in_the_outcomes_margin(tmp_path: Path) -
     assert set(trace["sample_id"]) == set(outcomes.index)
     worst = trace.groupby("sample_id")["margin"].max()
     np.testing.assert_allclose(worst, outcomes["margin"].loc[worst.index], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("attack", "options", "parts"),
+    [
+        ("pgd", {"restarts": 2}, {"restart 1": 5, "restart 2": 5}),
+        ("noise", {"restarts": 2}, {"draw 1": 1, "draw 2": 1}),
+        ("cw", {"search_steps": 2, "epsilon": None}, {"search step 1": 4, "search step 2": 4}),
+        ("apgd-ce", {}, {"restart 1": 5}),
+        ("apgd-t", {"targets": 2}, {"clean": 1, "target 1, restart 1": 5, "target 2, restart 1": 5}),
+        ("fab", {"targets": 2}, {"clean": 1, "target 1, restart 1": 8, "target 2, restart 1": 8}),
+        ("square", {"queries": 3}, {"": 3}),
+        (
+            "auto",
+            {"targets": 1, "queries": 3},
+            {
+                "apgd-ce, restart 1": 5,
+                "apgd-ce, result": 1,
+                "apgd-t, clean": 1,
+                "apgd-t, target 1, restart 1": 5,
+                "apgd-t, result": 1,
+                "fab, clean": 1,
+                "fab, target 1, restart 1": 8,
+                "fab, result": 1,
+                "square": 3,
+                "square, result": 1,
+            },
+        ),
+    ],
+)
+def test_a_step_says_which_part_of_the_attack_it_is_of(
+    tmp_path: Path, attack: str, options: dict[str, Any], parts: dict[str, int]
+) -> None:
+    taken = {field.name for field in fields(ATTACKS.get(attack).config)}
+    given = {name: value for name, value in {"steps": 4, "epsilon": 0.02, "step_size": 0.01}.items() if name in taken}
+    until = {"until": "end"} if "until" in taken else {}
+    dropped = {name: None for name in PGD.keys() & {"steps", "step_size"} if name not in taken}
+    _, trace, outcomes = traced(tmp_path, attack=attack, **dropped | given | until | options)
+    ids = outcomes.index[~outcomes["reached"]]  # AutoAttack's members work on an image until it is broken
+    assert len(ids) > 2
+    for sample_id in ids[:3]:
+        counts = trace[trace["sample_id"] == sample_id]["part"].value_counts(sort=False)
+        assert list(counts.items()) == list(parts.items())
 
 
 def test_an_image_is_traced_until_it_is_broken(tmp_path: Path) -> None:
