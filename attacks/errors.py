@@ -34,6 +34,10 @@ class DamagedError(DataError):
     """What is stored is not what was stored: its bytes do not match their checksum, or its content its name."""
 
 
+class StorageError(DataError):
+    """A place takes no files: it is full, read-only or somebody else's. No cell is to blame for it."""
+
+
 class ModelError(ErbenchError):
     """A model breaks the contract that every attack relies on: eval mode, logits rather than probabilities."""
 

@@ -1,12 +1,16 @@
 """Writing files whole or not at all, and knowing them by their checksum."""
 
+import errno
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from attacks.errors import DataError
+from attacks.errors import StorageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+MAKE_ROOM = "Make room there; the same command goes on from what is finished"
 
 
 def sha256_of(path: Path) -> str:
@@ -19,22 +23,25 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to disk, then rename it to `path`.
 
     Raises:
-        DataError: the folder cannot be written to, or the disk is full.
+        StorageError: the folder cannot be written to, or the disk is full.
     """
     require_writable(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path
     try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+        advice = f". {MAKE_ROOM}" if error.errno in FULL else ""
+        raise StorageError(f"cannot write {path}: {error.strerror or error}{advice}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary != path:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -43,7 +50,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make `folder` if needed; raise `DataError` when it cannot be made or written to."""
+    """Make `folder` if needed; raise `StorageError` when it cannot be made or written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -52,10 +59,11 @@ def require_writable(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
-def cannot_write(folder: Path, error: Exception) -> DataError:
+def cannot_write(folder: Path, error: Exception) -> StorageError:
     """What is said when a folder takes no files."""
     reason = getattr(error, "strerror", None) or error
-    return DataError(f"cannot write to {folder}: {reason}. Choose another folder with --results-dir")
+    advice = MAKE_ROOM if getattr(error, "errno", None) in FULL else "Choose another folder with --results-dir"
+    return StorageError(f"cannot write to {folder}: {reason}. {advice}")
 
 
 def _umask() -> int:

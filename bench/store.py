@@ -7,7 +7,10 @@ ever unpickled.
 
 import json
 import logging
+import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from attacks.errors import DamagedError, DataError
+from attacks.errors import DamagedError, DataError, StorageError
 from bench.canonical import content_hash, full_hash, plain
 from bench.claims import Claims
 from bench.files import sha256_of, write_atomically, write_text
@@ -79,7 +82,7 @@ class Store:
         """Store an item whole; `DataError` when the folder cannot be written to."""
         tensors_path, details_path = self.paths(kind, key)
         held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        write_atomically(tensors_path, lambda path: save_file(held, path))
+        write_atomically(tensors_path, lambda path: _write_tensors(path, held))
         envelope = {
             "format": FORMAT,
             "kind": kind,
@@ -88,7 +91,12 @@ class Store:
             "spec": plain(spec),
             "details": plain(details),
         }
-        write_atomically(details_path, lambda path: write_text(path, json.dumps(envelope, indent=1)))
+        try:
+            write_atomically(details_path, lambda path: write_text(path, json.dumps(envelope, indent=1)))
+        except StorageError:
+            with suppress(OSError):  # they belong to nothing, and the disk may be full
+                tensors_path.unlink(missing_ok=True)
+            raise
         return Item(tensors=held, details=envelope["details"], spec=envelope["spec"])
 
     def remove(self, kind: str, key: str) -> None:
@@ -99,7 +107,7 @@ class Store:
                 if path.exists():  # a folder that cannot be written to need not be, where there is nothing to remove
                     path.unlink(missing_ok=True)
             except OSError as error:
-                raise DataError(f"cannot remove {path}: {error.strerror or error}") from error
+                raise StorageError(f"cannot remove {path}: {error.strerror or error}") from error
 
     def holds(self, kind: str, key: str) -> bool:
         """Whether there is such an item, damaged or not."""
@@ -107,7 +115,9 @@ class Store:
 
     def once(self, kind: str, key: str, make: Callable[[], Item]) -> Item:
         """The item, made by `make`, which saves it, unless it is there or another process is making it."""
-        item = self.load(kind, key)
+        item = None
+        with suppress(DataError):  # told below, once
+            item = self.read(kind, key)
         if item is None:
             with self.claims.held(f"{kind}-{key}"):
                 item = self.load(kind, key) or make()
@@ -135,3 +145,13 @@ class Store:
         """The files of an item: tensors, and the JSON that says it is complete."""
         folder = self.root / kind
         return folder / f"{key}.safetensors", folder / f"{key}.json"
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Fill a file as safetensors; what its library says of a full disk becomes the operating system's error again."""
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise

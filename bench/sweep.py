@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from attacks.errors import ErbenchError, RequestError
+from attacks.errors import ErbenchError, RequestError, StorageError
 from attacks.registry import ATTACKS
 from bench.cell import Cell
 from bench.datasets.contract import Dataset, LoadRequest
@@ -101,7 +101,7 @@ def sweep(cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | No
             otherwise it is raised. By default only a single cell's error is raised.
 
     Raises:
-        DataError: the results folder cannot be written to.
+        StorageError: the results folder cannot be written to, or is full.
     """
     keeps = len(cells) > 1 if keep_errors is None else keep_errors
     left_to_others = []
@@ -144,6 +144,8 @@ def _record_of(cell: Cell, workspace: Workspace, *, wait: bool, keep_errors: boo
         with suppress(ErbenchError):  # whoever has the claim tells it
             help_with(cell, workspace)
         return run_cell(cell, workspace)
+    except StorageError:
+        raise
     except Exception as error:
         if not keep_errors:
             raise

@@ -30,11 +30,8 @@ from pathlib import Path
 if __name__ == "__main__":  # a script's folder is on the path, where attacks.py would stand in for the package
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import pandas as pd
-from safetensors.torch import load_file
-
-from bench.record import Record, load_outcomes, load_records, read_record
-from bench.store import Store
+from bench.record import load_records
+from benchmarks.undisturbed import Undisturbed, read_everything, require, require_equal
 
 OUT = Path(__file__).parents[1] / "results" / "benchmarks" / "kills.md"
 STATIONS = (
@@ -60,32 +57,6 @@ PGD = {"attack": ["pgd"], "steps": [20], "n_train": [200], "n_fit": [60], "n_tes
 GRID = ({"defense": ["er1"], "epochs": [7]} | PGD, {"defense": ["kd"], "epochs": [30]} | PGD)
 LONGEST_LIFE = 0.25  # of a start, as a share of an undisturbed pass: ten kills or so a pass, half of them for nothing
 LOOK_EVERY = 0.002  # seconds between two looks at where a start is
-Digests = dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undisturbed:
-    """The grid left alone.
-
-    folder: its results; records: by run; digests: of every stored item's tensors, by kind and key;
-    seconds: from start to end.
-    """
-
-    folder: Path
-    records: dict[str, Record]
-    digests: Digests
-    seconds: float
-
-    @property
-    def sets(self) -> dict[str, str]:
-        """Station at which a chunk is crafted, by key."""
-        stations = {"fit": "crafting set I", "test": "crafting set II"}
-        return {
-            key: station
-            for record in self.records.values()
-            for name, station in stations.items()
-            for key in record.stored.get(name, ())
-        }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,10 +82,10 @@ def leave_alone(folder: Path) -> Undisturbed:
     process = _start(folder, 0)
     process.join()
     seconds = time.monotonic() - started
-    _require(process.exitcode == 0, f"the undisturbed grid ended with exit code {process.exitcode}")
+    require(process.exitcode == 0, f"the undisturbed grid ended with exit code {process.exitcode}")
     records = {record.run_id: record for record in load_records(folder)}
     failed = [f"{record.label}: {record.message}" for record in records.values() if record.status != "done"]
-    _require(len(records) == len(GRID) and not failed, f"the undisturbed grid gives no numbers: {failed}")
+    require(len(records) == len(GRID) and not failed, f"the undisturbed grid gives no numbers: {failed}")
     return Undisturbed(folder=folder, records=records, digests=read_everything(folder), seconds=seconds)
 
 
@@ -165,7 +136,7 @@ def _one_pass(
                     running[number] = _start(folder, number)
                     tally.starts += 1
                 else:
-                    _require(process.exitcode == 0, f"a start ended with exit code {process.exitcode}")
+                    require(process.exitcode == 0, f"a start ended with exit code {process.exitcode}")
     finally:
         for process in running.values():
             _kill(process)
@@ -198,7 +169,7 @@ def _station(undisturbed: Undisturbed, folder: Path, pid: int | None) -> str:
     """What a process is, or was when it was killed, at: by the claims that name it."""
     claims = _claims_of(folder, pid)
     sets = undisturbed.sets
-    for name in claims:
+    for name, since in sorted(claims.items()):  # "run-..." is the last
         kind, _, key = name.partition("-")
         if kind == "classifiers":
             return "training"
@@ -206,9 +177,8 @@ def _station(undisturbed: Undisturbed, folder: Path, pid: int | None) -> str:
             return "fitting the detector"
         if kind == "crafted":
             return sets[key]
-    for name, since in claims.items():
         with suppress(OSError):
-            if any(path.stat().st_mtime_ns > since for path in (folder / "runs" / name[len("run-") :]).iterdir()):
+            if kind == "run" and any(path.stat().st_mtime_ns > since for path in (folder / "runs" / key).iterdir()):
                 return "writing the record"
     return "predicting or judging" if claims else ELSEWHERE
 
@@ -221,58 +191,6 @@ def _claims_of(folder: Path, pid: int | None) -> dict[str, int]:
             if json.loads(note.read_text())["pid"] == pid:
                 found[note.stem] = note.stat().st_mtime_ns
     return found
-
-
-def read_everything(folder: Path, *, is_quiet: bool = True) -> Digests:
-    """Read every record, every item, and every other file under a final name; digests of the items' tensors.
-
-    Args:
-        folder: of results.
-        is_quiet: nobody works there; otherwise what comes and goes (checkpoints) is left out.
-
-    Raises:
-        DamagedError, or what a reader of another format raises: something is not whole.
-    """
-    for path in folder.glob("runs/*/record.json"):
-        read_record(path.parent)
-        load_outcomes(path.parent)
-    store, digests = Store(folder / "store"), {}
-    for path in _final_files(folder):
-        if path.parent.name == "checkpoints" and not is_quiet:
-            continue
-        if path.suffix == ".parquet":
-            pd.read_parquet(path)
-        elif path.suffix == ".safetensors":
-            load_file(path)
-        elif path.suffix == ".json" and path.parent.parent == store.root:
-            _require(store.read(path.parent.name, path.stem) is not None, f"{path} went away")
-            digests[f"{path.parent.name}/{path.stem}"] = json.loads(path.read_text())["sha256"]
-        else:
-            _require(path.read_bytes()[-20:].strip(b"\0") != b"", f"{path} is not whole")
-    return digests
-
-
-def _final_files(folder: Path) -> list[Path]:
-    """All files but claims and temporary ones."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return [path for path in files if path.parent != folder / "store" / "claims"]
-
-
-def require_equal(undisturbed: Undisturbed, folder: Path) -> None:
-    """Raise `AssertionError` unless `folder` holds what the undisturbed grid left, and claims or temporary files."""
-    names = [
-        sorted(str(path.relative_to(root)) for path in _final_files(root)) for root in (folder, undisturbed.folder)
-    ]
-    _require(names[0] == names[1], f"other files than undisturbed: {set(names[0]) ^ set(names[1])}")
-    _require(read_everything(folder) == undisturbed.digests, "other tensors than undisturbed")
-    records = {record.run_id: record for record in load_records(folder)}
-    _require(records.keys() == undisturbed.records.keys(), "other records than undisturbed")
-    for run_id, record in records.items():
-        expected = undisturbed.records[run_id]
-        for name in ("status", "metrics", "training", "detector", "notes", "stored"):
-            _require(getattr(record, name) == getattr(expected, name), f"{record.label}: other {name} than undisturbed")
-        outcomes, wanted = (load_outcomes(root / "runs" / run_id) for root in (folder, undisturbed.folder))
-        pd.testing.assert_frame_equal(outcomes, wanted, check_exact=True)
 
 
 def _start(folder: Path, number: int) -> BaseProcess:
@@ -313,11 +231,6 @@ def _sweep(folder: Path, number: int) -> None:
 def _kill(process: BaseProcess) -> None:
     process.kill()
     process.join()
-
-
-def _require(condition: bool, complaint: str) -> None:
-    if not condition:
-        raise AssertionError(complaint)
 
 
 def render(tally: Tally, undisturbed: Undisturbed, workers: int) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_sweep import STATIONS, Undisturbed, kill_and_compare, leave_alone
+from benchmarks.kill_sweep import STATIONS, kill_and_compare, leave_alone
+from benchmarks.undisturbed import Undisturbed
 
 
 @pytest.fixture(scope="module")
