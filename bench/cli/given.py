@@ -20,12 +20,25 @@ def listed_values(params: Mapping[str, Any]) -> dict[str, list[Any]]:
     if given.get("full"):
         if given.get("until") is not None:
             raise RequestError("--full means --until end; give one of them")
+        _require_choice_of_end(given.get("attack"))
         given["until"] = "end"
     return {
         name: [True] if value is True else parse_list(name, value)  # a flag has no list
         for name, value in given.items()
         if name in OPTIONS and value not in (None, False)
     }
+
+
+def _require_choice_of_end(attacks: str | None) -> None:
+    """Raise `RequestError` for --full with attacks that all take every step anyway."""
+    from attacks.errors import RequestError
+    from attacks.registry import ATTACKS
+    from bench.options import parse_list
+    from bench.request import config_names
+
+    named = parse_list("attack", attacks) if attacks else []
+    if named and not any("until" in config_names(ATTACKS.get(name).config) for name in named):
+        raise RequestError(f"--full is not an option of {' or '.join(named)}, which never stops early; leave it out")
 
 
 def workspace_of(params: Mapping[str, Any]) -> "Workspace":

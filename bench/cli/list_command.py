@@ -32,8 +32,8 @@ def list_command(
     for title in [kind] if kind else KINDS:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column(title, no_wrap=True, style="bold")
-        table.add_column("what it is")
-        table.add_column("source", style="dim")
+        table.add_column("what it is", overflow="fold")  # whole, so that commands and addresses can be copied
+        table.add_column("source", style="dim", overflow="fold")
         for entry in registries[title]:  # type: ignore[attr-defined]  # entries of three kinds
             table.add_row(entry.name, escape(entry.summary), escape(entry.source))
         console.print(table)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from small_runs import Ended, Finished
 
+from attacks.backends.registry import BACKENDS
 from attacks.registry import ATTACKS
 from bench.datasets.registry import DATASETS
 from bench.metrics_table import ROWS, percent
@@ -74,6 +75,23 @@ def test_list_shows_every_part_with_its_line_and_source(bench: Bench) -> None:
         assert entry.summary.split()[0] in line
         assert entry.source.split()[0] in line
     assert all(title in flat for title in ("defenses", "attacks", "datasets", "what it is", "source"))
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_list_cuts_nothing_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    set_environment = monkeypatch.setenv
+    monkeypatch.setattr(monkeypatch, "setenv", lambda name, _value: set_environment(name, str(width)))
+    out = bench("list").out
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= width
+    # what stands in one column, put together again, holds every summary whole
+    lines = [line for line in out.splitlines() if line.strip() and "─" not in line]
+    start = next(line for line in lines if line.lstrip().startswith("backends")).index("what it is")
+    end = next(line for line in lines if line.lstrip().startswith("backends")).index("source")
+    backends = lines[[place for place, line in enumerate(lines) if line.lstrip().startswith("backends")][-1] + 1 :]
+    column = "".join(line[start:end] for line in backends).replace(" ", "")
+    for entry in BACKENDS:
+        assert entry.summary.replace(" ", "") in column
 
 
 @pytest.mark.parametrize(
