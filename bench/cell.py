@@ -14,12 +14,14 @@ class Cell:
 
     request: what was asked for; spec: everything its numbers follow from; dataset: its data.
     user_model: the user's own, where that is what is attacked.
+    fault: why the cell cannot run though others of its grid can; empty when it can.
     """
 
     request: Request
     spec: RunSpec
     dataset: Dataset
     user_model: UserModel | None = None
+    fault: str = ""
 
     @property
     def run_id(self) -> str:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
-from attacks.errors import ErbenchError, RequestError, StorageError
+from attacks.errors import ErbenchError, ModelError, RequestError, StorageError
 from attacks.registry import ATTACKS
 from bench.cell import Cell
 from bench.datasets.contract import Dataset, LoadRequest
@@ -42,25 +42,27 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
 def plan_requests(requests: Sequence[Request], workspace: Workspace) -> list[Cell]:
     """Turn requests into cells; as `plan`."""
     datasets: dict[tuple[Any, ...], Dataset] = {}
-    models: dict[tuple[Any, ...], UserModel] = {}
+    models: dict[tuple[Any, ...], tuple[UserModel, str]] = {}
     cells = []
     for request in requests:
         key = (request.dataset, request.image_size, request.channels)
         if key not in datasets:
             datasets[key] = _load(request, workspace)
-        user_model = None
+        user_model, fault = None, ""
         if request.model is not None:
             follows_gradients = ATTACKS.get(request.attack).follows_gradients
             model_key = (request.model, request.weights, key, follows_gradients)
             if model_key not in models:
                 models[model_key] = _load_model(request, datasets[key], workspace)
-            user_model = models[model_key]
+            user_model, fault = models[model_key]
         spec = resolve(request, datasets[key], user_model)
         if workspace.traced and spec.backend != "native":
             raise RequestError(f"--trace looks into our own attacks; {spec.backend}'s steps cannot be seen")
         if spec.detector is not None:
             check_detector(spec.detector, spec.classifier, datasets[key])
-        cells.append(Cell(request=request, spec=spec, dataset=datasets[key], user_model=user_model))
+        cells.append(Cell(request=request, spec=spec, dataset=datasets[key], user_model=user_model, fault=fault))
+    if cells and all(cell.fault for cell in cells):
+        raise ModelError(cells[0].fault)
     return cells
 
 
@@ -77,15 +79,25 @@ def _load(request: Request, workspace: Workspace) -> Dataset:
     )
 
 
-def _load_model(request: Request, dataset: Dataset, workspace: Workspace) -> UserModel:
-    """The user's model, checked once on a few test images, so that a failure is told before anything runs."""
+def _load_model(request: Request, dataset: Dataset, workspace: Workspace) -> tuple[UserModel, str]:
+    """The user's model, checked once on a few test images, so that a failure is told before anything runs.
+
+    Returns:
+        The model, and what is wrong with its gradients, which other attacks of the same grid may not need.
+    """
     assert request.model is not None
     model = load_user_model(request.model, Path(request.weights) if request.weights else None)
     images = dataset.test.images(slice(MOST_IMAGES))
     follows_gradients = ATTACKS.get(request.attack).follows_gradients
     classes = len(dataset.class_names)
-    check_user_model(model.module, images, classes, device=workspace.device, needs_gradients=follows_gradients)
-    return model
+    try:
+        check_user_model(model.module, images, classes, device=workspace.device, needs_gradients=follows_gradients)
+    except ModelError as error:
+        if not follows_gradients:
+            raise
+        check_user_model(model.module, images, classes, device=workspace.device, needs_gradients=False)
+        return model, str(error)
+    return model, ""
 
 
 def sweep(cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | None = None) -> Iterator[Record]:
@@ -136,6 +148,8 @@ def _record_of(cell: Cell, workspace: Workspace, *, wait: bool, keep_errors: boo
     try:
         if known := known_record(cell, workspace):
             return known
+        if cell.fault:
+            raise ModelError(cell.fault)
         with workspace.store.claims.tried(claim_name(cell)) as is_mine:
             if is_mine:
                 return known_record(cell, workspace) or run_claimed(cell, workspace)
@@ -150,7 +164,7 @@ def _record_of(cell: Cell, workspace: Workspace, *, wait: bool, keep_errors: boo
         if not keep_errors:
             raise
         message = str(error) if isinstance(error, ErbenchError) else traceback.format_exc()
-        log.error("%s failed: %s", cell.spec.label, message.strip().splitlines()[-1])
+        log.info("%s failed: %s", cell.spec.label, message.strip().splitlines()[-1])
         return _error_record(cell, message, workspace)
 
 

@@ -223,6 +223,24 @@ class Net(nn.Sequential):
         run(model=model, weights=path, attack="pgd", **options)
 
 
+def test_only_cells_that_follow_gradients_fail_without_them(bench: Bench, tmp_path: Path, results: Path) -> None:
+    layers = "Linear(784, 10), type('Flat', (nn.Module,), {'forward': lambda s, x: x.detach()})()"
+    model = bring(tmp_path, SOURCE.replace("Linear(784, 10)", layers))[:2]
+    place = ["--n-test", "10", "--epsilon", "0.1", "--results-dir", str(results)]
+    ended = bench("run", *model, "--attack", "noise,fgsm", *place)
+    assert ended.code == 1
+    assert {record.spec["attack"]: record.status for record in load_records(results)} == {
+        "noise": "done",
+        "fgsm": "error",
+    }
+    assert (ended.out + ended.err).count("gradients cannot flow") == 1
+    assert "mine.py:make · fgsm: no numbers (error): gradients cannot flow" in ended.out
+    for attacks in ("fgsm", "fgsm,pgd"):  # nothing could run
+        ended = bench("run", *model, "--attack", attacks, *place)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.count("gradients cannot flow") == ended.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
