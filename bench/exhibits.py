@@ -47,7 +47,15 @@ class Studio:
         """The test images at `ids`, an (n,) int64 tensor."""
         images = self.dataset.test.images(ids).to(self.workspace.device)
         labels = self.dataset.test.labels[ids]
-        return Exhibit(role=role, kind="clean", sample_ids=ids, labels=labels, images=images, clean=images)
+        return Exhibit(
+            role=role,
+            kind="clean",
+            sample_ids=ids,
+            labels=labels,
+            images=images,
+            clean=images,
+            logits=self.logits[ids].to(self.workspace.device),
+        )
 
     def attacked(self, clean: Exhibit) -> tuple[Exhibit, Crafted]:
         """What the test attack makes of clean images; from the store where it has them."""

@@ -30,6 +30,7 @@ class Exhibit:
     role, kind: see `bench.outcomes`.
     sample_ids, labels: (n,) int64.
     images: (n, c, h, w) float32 in [0, 1]; clean: the images they came from.
+    logits: (n, classes) float32 of clean images, where they were computed for the whole test split; None otherwise.
     goal: of the attack; None for clean and noisy images.
     config: of the attack, for its confidence and budget; None likewise.
     made_by: for attacks with members, the one that made each image; empty elsewhere.
@@ -41,6 +42,7 @@ class Exhibit:
     labels: Tensor
     images: Tensor
     clean: Tensor
+    logits: Tensor | None = None
     goal: Goal | None = None
     config: Any = None
     made_by: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ def judge(classifier: nn.Module, detector: Detector | None, exhibit: Exhibit) ->
         ModelError: logits are NaN or infinite.
     """
     _require_bounds(exhibit)
-    logits = logits_of_all(classifier, exhibit.images)
+    logits = logits_of_all(classifier, exhibit.images) if exhibit.logits is None else exhibit.logits
     require_finite_logits(logits, exhibit.sample_ids)
     predictions = logits.argmax(dim=1)
     labels = exhibit.labels.to(predictions.device)

@@ -29,6 +29,7 @@ from bench.provenance import provenance
 from bench.record import Record, read_record, save_record
 from bench.spec import RunSpec
 from bench.stations import Clock
+from bench.store import Item
 from bench.traces import TRACE, save_trace
 from bench.workspace import Workspace
 from defenses.contract import ClassifierEntry, DetectorEntry
@@ -128,7 +129,14 @@ def open_studio(cell: Cell, workspace: Workspace) -> Studio:
 
 
 def _studio(cell: Cell, fitted: FittedClassifier, workspace: Workspace) -> Studio:
-    logits = clean_logits(fitted, cell.dataset, workspace.device)
+    store, identity = workspace.store, {"classifier": fitted.key, "dataset": cell.dataset.digest}
+    key = store.key("logits", identity)
+
+    def predict() -> Item:
+        logits = clean_logits(fitted, cell.dataset, workspace.device)
+        return store.save("logits", key, spec=identity, tensors={"logits": logits}, details={})
+
+    logits = store.once("logits", key, predict).tensors["logits"]
     return Studio(spec=cell.spec, dataset=cell.dataset, fitted=fitted, workspace=workspace, logits=logits)
 
 

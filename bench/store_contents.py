@@ -13,9 +13,9 @@ from pathlib import Path
 from attacks.errors import DataError, RequestError
 from bench.needs import needed_items
 from bench.store import Store
-from bench.store_words import in_words
+from bench.store_words import classifier_of, in_words
 
-CLAIMS = "claims"  # not a kind of thing: who works on what
+NOT_ITEMS = ("answers", "claims", "workers")  # commands answered before, who works on what, and how far
 LEFT_OVER_AFTER = 3600.0  # seconds; a younger temporary file may have a living writer
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 log = logging.getLogger("erbench")
@@ -65,7 +65,7 @@ def read_contents(results_dir: Path) -> Contents:
     files: dict[tuple[str, str], dict[str, Path]] = {}
     leftovers = [path for path in results_dir.glob("runs/*/.*") if path.is_file()]
     for path in sorted(store.root.glob("*/*")):
-        if path.parent.name == CLAIMS or not path.is_file():
+        if path.parent.name in NOT_ITEMS or not path.is_file():
             continue
         if path.name.startswith("."):
             leftovers.append(path)
@@ -154,13 +154,15 @@ def _read_records(results_dir: Path) -> _Records:
 
 
 def _item(kind: str, key: str, paths: list[Path], store: Store, records: _Records, now: float) -> StoredItem:
+    # No record names clean predictions; they are needed as long as their classifier is.
+    needed_as = ("classifiers", classifier_of(key, store)) if kind == "logits" else (kind, key)
     return StoredItem(
         kind=kind,
         key=key,
         what=in_words(kind, key, store, records.datasets),
         bytes=_size(paths),
         age=_age(paths, now),
-        users=records.users[kind, key],
+        users=records.users[needed_as],
     )
 
 

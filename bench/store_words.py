@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.store import Store
 
-KINDS = ("classifiers", "detectors", "crafted", "checkpoints")
+KINDS = ("classifiers", "detectors", "crafted", "logits", "checkpoints")
 
 
 def in_words(kind: str, key: str, store: Store, datasets: Mapping[str, str]) -> str:
@@ -22,6 +22,12 @@ def in_words(kind: str, key: str, store: Store, datasets: Mapping[str, str]) -> 
         return _WORDS[kind](_spec_of(store, kind, key), store, datasets)
     except (KeyError, TypeError, AttributeError, ValueError):
         return "cannot be read"
+
+
+def classifier_of(key: str, store: Store) -> str:
+    """The key of the classifier that clean predictions are of; empty when they cannot be read."""
+    spec = _spec_of(store, "logits", key)
+    return str(spec.get("classifier", "")) if isinstance(spec, dict) else ""
 
 
 def _spec_of(store: Store, kind: str, key: str) -> Any:
@@ -54,8 +60,12 @@ def _crafted(spec: Any, store: Store, datasets: Mapping[str, str]) -> str:
     return f"{attack}, {count} images, {_of_classifier(spec['classifier'], store, datasets)}"
 
 
+def _logits(spec: Any, store: Store, datasets: Mapping[str, str]) -> str:
+    return f"clean predictions {_of_classifier(spec['classifier'], store, datasets)}"
+
+
 def _checkpoint(spec: Any, store: Store, datasets: Mapping[str, str]) -> str:
     return f"training of {_classifier(spec['classifier'], store, datasets)}"
 
 
-_WORDS = dict(zip(KINDS, (_classifier, _detector, _crafted, _checkpoint), strict=True))
+_WORDS = dict(zip(KINDS, (_classifier, _detector, _crafted, _logits, _checkpoint), strict=True))

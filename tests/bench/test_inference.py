@@ -33,7 +33,7 @@ NO_ROOM = torch.OutOfMemoryError("no room")
 
 @pytest.mark.parametrize(
     ("room", "held"),
-    [(1000, [500, 20]), (499, [250, 250, 20]), (130, [125, 125, 125, 125, 20]), (1, [1] * 520)],
+    [(1000, [200, 200, 120]), (199, [100] * 5 + [20]), (60, [50] * 10 + [20]), (1, [1] * 520)],
 )
 def test_a_batch_that_does_not_fit_is_halved_for_good(
     caplog: pytest.LogCaptureFixture, room: int, held: list[int]
@@ -44,9 +44,9 @@ def test_a_batch_that_does_not_fit_is_halved_for_good(
         logits = logits_of_all(model, images)
     assert model.held == held
     assert torch.allclose(logits, network()(images), atol=1e-4)
-    fits = {1000: None, 499: 250, 130: 125, 1: 1}[room]  # 500 halved until it fits
+    fits = {1000: None, 199: 100, 60: 50, 1: 1}[room]  # 200 halved until it fits
     said = [record.getMessage() for record in caplog.records]
-    expected = f"500 images do not fit in memory under prediction; it is done with {fits} at a time"
+    expected = f"200 images do not fit in memory under prediction; it is done with {fits} at a time"
     assert said == ([expected] if fits else [])
     model.held.clear()
     logits_of_all(model, images)  # what fits is found out once for each model

@@ -82,7 +82,7 @@ def test_one_cells_crash_leaves_the_others_and_is_no_result(
         ended.out.split()
     )
     assert "cells: 1/2 (standard · fgsm: done)" in ended.err
-    assert "cell 2/2: standard · pgd: error" in ended.err
+    assert "cells: 2/2 (standard · pgd: error)" in ended.err
     failed, fine = load_record(runs["pgd"]), load_record(runs["fgsm"])
     assert failed is not None
     assert fine is not None

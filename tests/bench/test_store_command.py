@@ -13,7 +13,7 @@ from tampering import change_record
 from attacks.errors import RequestError
 from bench.needs import needed_items
 from bench.store import Store
-from bench.store_contents import chosen, parse_age, read_contents
+from bench.store_contents import NOT_ITEMS, chosen, parse_age, read_contents
 
 Bench = Callable[..., Ended]
 
@@ -52,7 +52,7 @@ def test_ls_says_what_each_thing_is_and_who_needs_it(finished: Finished, results
 def test_size_counts_bytes_by_kind_and_leftovers_apart(results: Path, bench: Bench) -> None:
     store = results / "store"
     contents = read_contents(results)
-    total = sum(path.stat().st_size for path in store.glob("*/*") if path.parent.name != "claims")
+    total = sum(path.stat().st_size for path in store.glob("*/*") if path.parent.name not in NOT_ITEMS)
     assert sum(item.bytes for item in contents.items) == total
     (store / "crafted" / ".young.json.x1").write_bytes(b"1")
     for name, content in ((".old.json.x2", b"12"), ("fedcba9876543210.safetensors", b"123")):
@@ -61,9 +61,9 @@ def test_size_counts_bytes_by_kind_and_leftovers_apart(results: Path, bench: Ben
     contents = read_contents(results)
     assert sorted(leftover.bytes for leftover in contents.leftovers) == [2, 3]
     lines = bench("store", "size", "--results-dir", str(results)).out.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["classifiers", "crafted", "detectors"]
-    assert lines[3].startswith("in total")
-    assert lines[4].split() == ["left", "over", "2", "5", "B"]
+    assert [line.split()[0] for line in lines[:4]] == ["classifiers", "crafted", "detectors", "logits"]
+    assert lines[4].startswith("in total")
+    assert lines[5].split() == ["left", "over", "2", "5", "B"]
 
 
 def test_prune_removes_what_no_record_needs(finished: Finished, results: Path, bench: Bench) -> None:
@@ -71,6 +71,10 @@ def test_prune_removes_what_no_record_needs(finished: Finished, results: Path, b
     er1 = finished.records["er1"]
     shutil.rmtree(results / "runs" / er1.run_id)
     own = {f"{kind}/{key}" for kind, key in needed_items(er1.stored)}
+    (predictions,) = [
+        item.key for item in read_contents(results).items if item.kind == "logits" and "er-classifier" in item.what
+    ]
+    own.add(f"logits/{predictions}")
     arguments = ("store", "prune", "--unused", "--results-dir", str(results))
     asked = bench(*arguments)
     assert asked.code == 2
