@@ -71,7 +71,7 @@ class Command:
             return None
         root = Path(__file__).parents[1]
         meaning = {
-            "values": [[name, list(listed)] for name, listed in self.values.items()],
+            "values": [[name, [repr(value) for value in listed]] for name, listed in self.values.items()],
             "settings": {name: str(value) for name, value in self.settings.items()},
             "program": [_stamp(path) for package in PROGRAM for path in _files(root / package, "*.py")],
             "data": data,

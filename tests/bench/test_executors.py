@@ -57,7 +57,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[pd.Da
     """What one process makes of the grid."""
     workspace = workspace_in(tmp_path_factory.mktemp("alone"))
     cells = cells_of(workspace)
-    yield outcomes_of(workspace, in_order(cells, sweep(cells, workspace)))
+    return outcomes_of(workspace, in_order(cells, sweep(cells, workspace)))
 
 
 def assert_same(found: list[pd.DataFrame], expected: list[pd.DataFrame]) -> None:

@@ -46,7 +46,7 @@ def test_a_sweep_finishes_with_the_same_records_when_a_node_is_lost(tmp_path: Pa
     shared, alone = workspace_in(tmp_path / "shared"), workspace_in(tmp_path / "alone")
     cells = cells_in(shared)
     records = swept_by(Crew(executor="ray", address=two_nodes.address, jobs=2), cells, shared)
-    lost = list(two_nodes.worker_nodes)[0]
+    lost = next(iter(two_nodes.worker_nodes))
     found = []
     for record in records:
         if not found:
@@ -66,7 +66,7 @@ def test_a_worker_must_fit_and_have_the_same_code(
 ) -> None:
     workspace = workspace_in(tmp_path)
     cells = cells_in(workspace)
-    with pytest.raises(RequestError, match="no worker fits in the cluster: one takes 1 CPUs and 0.5 GPUs"):
+    with pytest.raises(RequestError, match=r"no worker fits in the cluster: one takes 1 CPUs and 0\.5 GPUs"):
         list(swept_by(Crew(executor="ray", address=two_nodes.address, gpus=0.5), cells, workspace))
     ray.shutdown()
     monkeypatch.setattr("bench.executors.driver.program_version", lambda: "0123456789abcdef")
