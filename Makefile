@@ -15,7 +15,7 @@ test: $(INSTALLED)
 # (docs/gate.md). A results folder of its own, so that no network trained otherwise is taken for the baseline's.
 check: $(INSTALLED)
 	OMP_NUM_THREADS=1 MKL_CBWR=AVX2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
-	$(BIN)/bench check --baseline results/baselines/ci.json --results-dir build/check
+	$(BIN)/bench check --baseline results/baselines/ci.json --results-dir build/check --jobs 2
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

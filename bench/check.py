@@ -10,11 +10,12 @@ from bench.baseline import chosen_cells, read_baseline, write_baseline
 from bench.canonical import plain
 from bench.cell import Cell
 from bench.differences import name_apart
+from bench.executors.driver import Crew, swept_by
 from bench.gate import LEVEL, Change, compare, require_same_run
 from bench.measured import Measured, measured
 from bench.record import Record, load_outcomes
 from bench.request import Request
-from bench.sweep import in_order, plan, plan_requests, sweep
+from bench.sweep import in_order, plan, plan_requests
 from bench.workspace import Workspace
 
 
@@ -72,6 +73,7 @@ def check(
     *,
     values: Mapping[str, Sequence[Any]] | None = None,
     tolerance: float | None = None,
+    jobs: int | None = None,
 ) -> Check:
     """Run, or find, the cells of a baseline and compare them with it.
 
@@ -81,6 +83,7 @@ def check(
         values: by option name, values that choose among the baseline's cells; an option leaves cells alone that do
             not know it. Everything is checked when empty.
         tolerance: see `bench.gate.compare`.
+        jobs: processes that share the cells; None takes this one.
 
     Raises:
         RequestError, DataError: the baseline cannot be used, is of other runs than today's, or has no such cell.
@@ -91,7 +94,7 @@ def check(
     cells = plan_requests([_request(entry, baseline) for entry in known], workspace)
     for cell, entry in zip(cells, known, strict=True):
         require_same_run(entry, plain(cell.spec), cell.run_id, cell.dataset.digest)
-    pairs = list(zip(known, _run(cells, workspace), strict=True))
+    pairs = list(zip(known, _run(cells, workspace, jobs), strict=True))
     return Check(
         baseline=str(baseline),
         level=LEVEL,
@@ -102,13 +105,20 @@ def check(
     )
 
 
-def update(baseline: Path, workspace: Workspace, *, values: Mapping[str, Sequence[Any]] | None = None) -> Check:
+def update(
+    baseline: Path,
+    workspace: Workspace,
+    *,
+    values: Mapping[str, Sequence[Any]] | None = None,
+    jobs: int | None = None,
+) -> Check:
     """Write a baseline anew from today's runs, and tell what that changes; nothing is written when a cell fails.
 
     Args:
         baseline: the file, which may be missing or damaged when `values` name the cells.
         workspace: where cells run.
         values: a grid of listed options (`bench.sweep.plan`); the cells of the baseline itself when empty.
+        jobs: processes that share the cells; None takes this one.
 
     Raises:
         RequestError, DataError: the cells are not known, or cannot be run; the file cannot be written.
@@ -122,7 +132,7 @@ def update(baseline: Path, workspace: Workspace, *, values: Mapping[str, Sequenc
     cells = (
         plan(values, workspace) if values else plan_requests([_request(cell, baseline) for cell in known], workspace)
     )
-    today = _run(cells, workspace)
+    today = _run(cells, workspace, jobs)
     by_id = {entry.run_id: entry for entry in known}
     compared = _compared([(by_id.get(record.run_id), (record, now)) for record, now in today], None)
     complete = [now for _, now in today if now is not None]
@@ -155,8 +165,8 @@ def _request(cell: Measured, baseline: Path) -> Request:
 Outcome = tuple[Record, Measured | None]  # today's record, and its numbers when it has any
 
 
-def _run(cells: Sequence[Cell], workspace: Workspace) -> list[Outcome]:
-    records = in_order(cells, sweep(cells, workspace, keep_errors=True))
+def _run(cells: Sequence[Cell], workspace: Workspace, jobs: int | None) -> list[Outcome]:
+    records = in_order(cells, swept_by(Crew(jobs=jobs), cells, workspace, keep_errors=True))
     return [
         (record, measured(record, load_outcomes(workspace.run_dir(record.run_id))) if record.status == "done" else None)
         for record in records

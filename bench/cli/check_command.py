@@ -78,6 +78,7 @@ def check_command(  # one parameter an option, in the order --help shows them
     noise_l2: options.NoiseL2 = None,
     bandwidth: options.Bandwidth = None,
     neighbors: options.Neighbors = None,
+    jobs: options.Jobs = None,
     device: options.Device = "auto",
     data_dir: options.DataDir = Path("data"),
     download: options.Download = False,
@@ -106,9 +107,9 @@ def check_command(  # one parameter an option, in the order --help shows them
     values = listed_values(ctx.params)
     workspace = workspace_of(ctx.params)
     if update:
-        found = update_baseline(baseline, workspace, values=values)
+        found = update_baseline(baseline, workspace, values=values, jobs=jobs)
     else:
-        found = check(baseline, workspace, values=values, tolerance=tolerance)
+        found = check(baseline, workspace, values=values, tolerance=tolerance, jobs=jobs)
     text = FORMATS[form](found)
     if out is None:
         typer.echo(text)

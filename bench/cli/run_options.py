@@ -168,7 +168,7 @@ DryRun = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option(
-        help="Processes that share the cells and their images (default 1; with Ray what fits).",
+        help="Processes that share the cells and their images (default 1; with Ray as many as fit).",
         rich_help_panel=SWEEP,
         metavar="INT",
         show_default=False,

@@ -57,15 +57,23 @@ class Crew:
         return self.executor == "local" and self.jobs in (None, 1)
 
 
-def swept_by(crew: Crew, cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
+def swept_by(
+    crew: Crew, cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | None = None
+) -> Iterator[Record]:
     """Run the cells by whoever is asked to, yielding each one's record as soon as there is one.
+
+    Args:
+        crew: who is asked.
+        cells: from `bench.sweep.plan`.
+        workspace: where they run.
+        keep_errors: see `bench.sweep.sweep`; other processes always keep them.
 
     Raises:
         RequestError: the crew cannot be had, refuses its jobs, or is lost again and again.
         DataError: the results folder cannot be written to.
     """
     if crew.is_this_process:
-        return sweep(cells, workspace)
+        return sweep(cells, workspace, keep_errors=keep_errors)
     return _followed(crew, cells, workspace)
 
 

@@ -261,7 +261,7 @@ def rewritten(path: Path, **changes: Any) -> None:
 def test_baselines_of_something_else_are_refused_before_anything_runs(
     check: Callable[..., Ended], gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.check.sweep", lambda *_arguments, **_more: pytest.fail("ran"))
+    monkeypatch.setattr("bench.check.swept_by", lambda *_arguments, **_more: pytest.fail("ran"))
     path = tmp_path / "b.json"
     first = read_baseline(path)[0]
     cases: list[tuple[dict[str, Any], str]] = [
