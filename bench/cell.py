@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bench.datasets.contract import Dataset
 from bench.request import Request
 from bench.spec import RunSpec
-from bench.user_model import UserModel
+from bench.user_models.user_model import UserModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from bench.crafted import Crafted
 from bench.fitting import FittedClassifier
 from bench.inference import logits_of_all
 from bench.memory import BatchSize, is_out_of_memory
-from bench.store import Item, Store
+from bench.storage.store import Item, Store
 from bench.workspace import Workspace
 
 CHUNK = 50  # images; what a killed run loses at most of each batch, and what a worker takes

@@ -8,12 +8,12 @@ import torch
 from torch import Generator, Tensor, nn
 
 from bench.canonical import plain
-from bench.checkpoints import CheckpointJournal, Checkpoints
 from bench.code_version import code_version
 from bench.datasets.contract import Dataset, Split
 from bench.inference import logits_of_all
 from bench.spec import ClassifierSpec, DetectorSpec
-from bench.store import Item
+from bench.storage.checkpoints import CheckpointJournal, Checkpoints
+from bench.storage.store import Item
 from bench.workspace import Workspace
 from defenses.contract import Classifier, ClassifierEntry, Detector, DetectorEntry
 from defenses.registry import DEFENSES

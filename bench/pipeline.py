@@ -21,7 +21,6 @@ from bench.exhibits import Studio
 from bench.findings import Findings
 from bench.fitting import FittedClassifier, classifier_code, detector_code, fit_classifier
 from bench.inference import logits_of_all, require_finite_logits
-from bench.methods_table import save_latex
 from bench.metrics.rates import rate
 from bench.pictures import save_examples
 from bench.protocol import Sets, choose_sets
@@ -29,7 +28,8 @@ from bench.provenance import provenance
 from bench.record import Record, read_record, save_record
 from bench.spec import RunSpec
 from bench.stations import Clock
-from bench.store import Item
+from bench.storage.store import Item
+from bench.tables.methods_table import save_latex
 from bench.traces import TRACE, save_trace
 from bench.workspace import Workspace
 from defenses.contract import ClassifierEntry, DetectorEntry

@@ -17,7 +17,7 @@ from attacks.registry import ATTACKS
 from bench.datasets.contract import Dataset
 from bench.spec import COUNTED, PROTOCOLS, ClassifierSpec, DetectorSpec, RunSpec
 from bench.threats import attack_config
-from bench.user_model import UserModel
+from bench.user_models.user_model import UserModel
 from defenses.contract import BuildRequest, ClassifierEntry, DetectorEntry
 from defenses.detectors.decision import FOLDS
 from defenses.networks.registry import FAMILIES

@@ -14,13 +14,13 @@ from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
 from bench.fitting import check_detector
 from bench.grid import expand
-from bench.model_checks import MOST_IMAGES, check_user_model
 from bench.pipeline import claim_name, help_with, known_record, make_record, run_cell, run_claimed
 from bench.progress import Silent, Task
 from bench.record import Record, save_record
 from bench.request import Request, resolve
 from bench.stations import Clock
-from bench.user_model import UserModel, load_user_model
+from bench.user_models.model_checks import MOST_IMAGES, check_user_model
+from bench.user_models.user_model import UserModel, load_user_model
 from bench.workspace import Workspace
 
 log = logging.getLogger("erbench")

@@ -8,7 +8,7 @@ import torch
 from attacks.errors import RequestError
 from bench.instant import now
 from bench.progress import Progress, Silent
-from bench.store import Store
+from bench.storage.store import Store
 
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -28,8 +28,8 @@ from attacks.goal import reached
 from attacks.norms import l2_distance
 from attacks.pgd import PGD, PgdConfig
 from bench.metrics.rates import rate
-from bench.metrics_table import percent
 from bench.sweep import plan
+from bench.tables.metrics_table import percent
 from bench.workspace import Workspace, choose_device
 from benchmarks.contenders import (
     BATCH,

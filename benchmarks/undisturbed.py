@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from bench.record import Record, load_outcomes, load_records, read_record
-from bench.store import Store
+from bench.storage.store import Store
 
 Digests = dict[str, str]
 

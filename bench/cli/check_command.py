@@ -95,10 +95,10 @@ def check_command(  # one parameter an option, in the order --help shows them
     """
     from attacks.errors import RequestError
     from attacks.registration import unknown_name
-    from bench.check import check
-    from bench.check import update as update_baseline
     from bench.cli.check_formats import FORMATS
     from bench.files import write_atomically, write_text
+    from bench.gate.check import check
+    from bench.gate.check import update as update_baseline
 
     if form not in FORMATS:
         raise RequestError(unknown_name("format", form, list(FORMATS)))

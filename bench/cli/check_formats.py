@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.check import CellCheck, Check
 from bench.cli.check_text import as_text, change_line, how_to_update, summary, why
-from bench.gate import IMPROVED, Change
-from bench.measured import MeasuredNumber, MeasuredRate
+from bench.gate.check import CellCheck, Check
+from bench.gate.measured import MeasuredNumber, MeasuredRate
+from bench.gate.verdicts import IMPROVED, Change
 
 # what XML 1.0 cannot hold, escaped or not
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

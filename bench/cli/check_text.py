@@ -7,10 +7,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.check import CellCheck, Check
-from bench.gate import DROPPED, IMPROVED, WEAKER_ATTACK, Change
-from bench.measured import MeasuredNumber, MeasuredRate
-from bench.metrics_table import percent
+from bench.gate.check import CellCheck, Check
+from bench.gate.measured import MeasuredNumber, MeasuredRate
+from bench.gate.verdicts import DROPPED, IMPROVED, WEAKER_ATTACK, Change
+from bench.tables.metrics_table import percent
 
 ROUNDING = 0.0005  # changes below it are not shown: three digits are
 

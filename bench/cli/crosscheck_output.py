@@ -13,8 +13,8 @@ from bench.comparison import FARTHER, Comparison, Ratio, compare
 from bench.crosscheck import Contender
 from bench.files import write_atomically, write_text
 from bench.findings import budget_notes
-from bench.metrics_table import percent
 from bench.spec import RunSpec
+from bench.tables.metrics_table import percent
 
 HEADERS = (
     "implementation",

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from bench.canonical import plain
 from bench.cell import Cell
-from bench.differences import name_apart
 from bench.forecast import forecast
+from bench.tables.differences import name_apart
 from bench.workspace import Workspace
 
 STATES = {"done": "done", "trained": "trained", "new": "new"}

@@ -78,9 +78,9 @@ def run_command(  # one parameter an option, in the order --help shows them
 
     Example: bench run --defense er1 --attack cw --confidence 20
     """
-    from bench.answers import Command
     from bench.cli.run_output import show_grid
     from bench.options import OPTIONS
+    from bench.storage.answers import Command
 
     values = listed_values(ctx.params)
     settings = {name: ctx.params[name] for name in ctx.params.keys() - OPTIONS.keys() - UNCHECKED}

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.differences import name_apart
-from bench.metrics_table import metrics_table
 from bench.record import Record
+from bench.tables.differences import name_apart
+from bench.tables.metrics_table import metrics_table
 
 COLUMN_WIDTH = 30  # "100.0 % [98.1, 100.0] n=10000" and its padding
 TITLE_WIDTH = 28

@@ -9,7 +9,7 @@ import typer
 from bench.cli import run_options as options
 
 if TYPE_CHECKING:
-    from bench.store_contents import Contents
+    from bench.storage.contents import Contents
 
 store_app = typer.Typer(
     name="store",
@@ -30,7 +30,7 @@ def ls_command(
     from attacks.errors import RequestError
     from attacks.registration import unknown_name
     from bench.cli.printable import age_in_words, printable, size_in_words
-    from bench.store_words import KINDS
+    from bench.storage.words import KINDS
 
     if kind is not None and kind not in KINDS:
         raise RequestError(unknown_name("kind", kind, list(KINDS)))
@@ -91,7 +91,7 @@ def prune_command(
     """
     from attacks.errors import RequestError
     from bench.cli.printable import size_in_words
-    from bench.store_contents import chosen, parse_age, remove
+    from bench.storage.contents import chosen, parse_age, remove
 
     if older_than is None and not (unused or leftovers):
         raise RequestError("say what to remove: --unused, --older-than AGE, --leftovers, or several of them")
@@ -129,10 +129,10 @@ def export_command(
 
     Example: bench store export 4ed93d6c --out run.zip
     """
-    from bench.archive import export_archive
     from bench.cli.printable import size_in_words
-    from bench.needs import store_beside
     from bench.record import find_records
+    from bench.storage.needs import store_beside
+    from bench.verification.archive import export_archive
 
     folders = find_records(runs, results_dir)
     size = export_archive([(folder, store_beside(folder, results_dir)) for folder in folders], out)
@@ -141,6 +141,6 @@ def export_command(
 
 
 def _contents(results_dir: Path) -> "Contents":
-    from bench.store_contents import read_contents
+    from bench.storage.contents import read_contents
 
     return read_contents(results_dir)

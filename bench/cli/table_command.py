@@ -22,8 +22,8 @@ def table_command(
     from attacks.errors import RequestError
     from attacks.registration import unknown_name
     from bench.files import write_atomically, write_text
-    from bench.methods_table import FORMATS, methods_tables, render
     from bench.record import load_records
+    from bench.tables.methods_table import FORMATS, methods_tables, render
 
     if form not in FORMATS:
         raise RequestError(unknown_name("format", form, list(FORMATS)))

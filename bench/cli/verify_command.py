@@ -40,13 +40,13 @@ def verify_command(
     from contextlib import ExitStack
 
     from attacks.errors import RequestError
-    from bench.archive import extract_archive
     from bench.cli.progress_display import choose_progress
     from bench.cli.verify_output import show_verifications
-    from bench.needs import store_beside
     from bench.record import find_records
-    from bench.user_model import load_user_model
-    from bench.verify import Verifier
+    from bench.storage.needs import store_beside
+    from bench.user_models.user_model import load_user_model
+    from bench.verification.archive import extract_archive
+    from bench.verification.verify import Verifier
     from bench.workspace import Workspace, choose_device
 
     if weights is not None and model is None:

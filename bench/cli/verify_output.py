@@ -8,7 +8,7 @@ import typer
 from bench.cli.printable import printable
 
 if TYPE_CHECKING:
-    from bench.verify import Verification
+    from bench.verification.verify import Verification
 
 MOST_SHOWN = 10  # problems of one record besides its outcomes, which are ten at most
 

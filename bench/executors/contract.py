@@ -1,7 +1,7 @@
 """What a worker is told, and what is asked of whoever starts workers.
 
-Every worker sweeps all cells, each from another one on, and claims what it works on (`bench.claims`). So no worker
-waits for orders, a lost one loses its batch in flight, and one large cell is crafted by all of them.
+Every worker sweeps all cells, each from another one on, and claims what it works on (`bench.storage.claims`). So no
+worker waits for orders, a lost one loses its batch in flight, and one large cell is crafted by all of them.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.measured import NOT_COUNTED, SUCCESS, Measured, MeasuredNumber, MeasuredRate
+from bench.gate.measured import NOT_COUNTED, SUCCESS, Measured, MeasuredNumber, MeasuredRate
 from bench.metrics.rates import rate
 
 SPEC = {

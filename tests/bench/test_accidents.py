@@ -14,7 +14,7 @@ import pytest
 from small_runs import CLASSIFICATION, DETECTION, Ended, Finished
 
 from bench.record import load_outcomes, read_record
-from bench.store import Store
+from bench.storage.store import Store
 
 Mount = Callable[..., None]
 COMMAND = ["run", "--defense=kd", *(f"--{name.replace('_', '-')}={value}" for name, value in DETECTION.items())]

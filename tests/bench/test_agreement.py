@@ -10,8 +10,8 @@ from small_runs import Finished
 
 from attacks.cw import CwConfig
 from attacks.errors import DataError
-from bench.agreement import Mask, RowAgreement, compare_rows, differing
-from bench.stored_studio import DisagreementError
+from bench.verification.agreement import Mask, RowAgreement, compare_rows, differing
+from bench.verification.stored_studio import DisagreementError
 
 Change = Callable[[pd.DataFrame], Any]
 CONFIG = CwConfig(confidence=2.0)

@@ -12,11 +12,11 @@ import pytest
 from small_runs import Ended, Finished
 from tampering import change_record
 
-import bench.archive as archives
+import bench.verification.archive as archives
 from attacks.errors import DataError
-from bench.archive import MANIFEST, export_archive, extract_archive
-from bench.needs import store_beside
 from bench.record import Record
+from bench.storage.needs import store_beside
+from bench.verification.archive import MANIFEST, export_archive, extract_archive
 
 Bench = Callable[..., Ended]
 Members = dict[str, bytes]

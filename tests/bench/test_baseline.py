@@ -14,9 +14,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from small_runs import Finished
 
 from attacks.errors import DataError, RequestError
-from bench.baseline import SCHEMA, chosen_cells, read_baseline, write_baseline
 from bench.canonical import full_hash, plain
-from bench.measured import Measured, measured
+from bench.gate.baseline import SCHEMA, chosen_cells, read_baseline, write_baseline
+from bench.gate.measured import Measured, measured
 
 RUNS = ("er1", "kd", "lid", "fgsm", "pgd")
 

@@ -20,10 +20,10 @@ from small_runs import BASELINE, Ended, Finished
 from attacks.cw import CW
 from attacks.pgd import PGD
 from attacks.registry import ATTACKS
-from bench.baseline import read_baseline, write_baseline
 from bench.canonical import full_hash
-from bench.check import update
-from bench.gate import GUARDED
+from bench.gate.baseline import read_baseline, write_baseline
+from bench.gate.check import update
+from bench.gate.verdicts import GUARDED
 from bench.workspace import Workspace
 from defenses.detectors.kernel_density import DensityDetector
 
@@ -261,7 +261,7 @@ def rewritten(path: Path, **changes: Any) -> None:
 def test_baselines_of_something_else_are_refused_before_anything_runs(
     check: Callable[..., Ended], gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.check.swept_by", lambda *_arguments, **_more: pytest.fail("ran"))
+    monkeypatch.setattr("bench.gate.check.swept_by", lambda *_arguments, **_more: pytest.fail("ran"))
     path = tmp_path / "b.json"
     first = read_baseline(path)[0]
     cases: list[tuple[dict[str, Any], str]] = [

@@ -17,12 +17,12 @@ import torch
 from processes import end, start
 
 from attacks.errors import DataError, NotConvergedError
-from bench import store as store_module
 from bench.cell import Cell
-from bench.checkpoints import KIND, Checkpoints, flattened, unflattened
 from bench.files import write_atomically
 from bench.fitting import fit_classifier
-from bench.store import Store
+from bench.storage import store as store_module
+from bench.storage.checkpoints import KIND, Checkpoints, flattened, unflattened
+from bench.storage.store import Store
 from bench.sweep import plan
 from bench.workspace import Workspace
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from attacks.errors import DataError
-from bench.claims import Claims
+from bench.storage.claims import Claims
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.claims import Claims
+from bench.storage.claims import Claims
 with Claims(Path(sys.argv[1])).held("thing"):
     print("held", flush=True)
     time.sleep(60)
@@ -75,7 +75,7 @@ def test_a_dead_holder_holds_nothing(claims: Claims) -> None:
 def test_waiting_says_for_whom(
     claims: Claims, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.claims.TELL_AFTER", 0.1)
+    monkeypatch.setattr("bench.storage.claims.TELL_AFTER", 0.1)
     caplog.set_level(logging.INFO, logger="erbench")
     process = holding(claims.root)
     killer = threading.Timer(0.5, process.kill)

@@ -13,7 +13,7 @@ from small_runs import Ended, Finished
 from attacks.backends.registry import BACKENDS
 from attacks.registry import ATTACKS
 from bench.datasets.registry import DATASETS
-from bench.metrics_table import ROWS, percent
+from bench.tables.metrics_table import ROWS, percent
 from defenses.registry import DEFENSES
 
 Bench = Callable[..., Ended]

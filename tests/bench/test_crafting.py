@@ -30,10 +30,10 @@ from bench.api import run
 from bench.canonical import plain
 from bench.crafted import Crafted
 from bench.crafting import Order, craft_all
-from bench.methods_table import methods_tables, render
 from bench.metrics.rates import rate
-from bench.metrics_table import metrics_table
 from bench.record import Record, load_outcomes
+from bench.tables.methods_table import methods_tables, render
+from bench.tables.metrics_table import metrics_table
 from bench.workspace import Workspace
 
 COUNT = 110  # two chunks of 50 and a rest

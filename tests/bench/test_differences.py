@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from bench.differences import differences, name_apart
 from bench.evaluate_classifier import _strictness_note
 from bench.spec import RunSpec
+from bench.tables.differences import differences, name_apart
 
 
 def test_only_what_differs_is_named() -> None:

@@ -10,8 +10,8 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from attacks.errors import RequestError
-from bench.gate import DROPPED, GUARDED, IMPROVED, SAME, WEAKER_ATTACK, Change, compare, require_same_run
-from bench.measured import Measured
+from bench.gate.measured import Measured
+from bench.gate.verdicts import DROPPED, GUARDED, IMPROVED, SAME, WEAKER_ATTACK, Change, compare, require_same_run
 
 
 def one(before: Measured, after: Measured, tolerance: float | None = None) -> Change:

@@ -15,8 +15,8 @@ from attacks.registry import ATTACKS
 from bench.api import run
 from bench.metrics.members import member_metrics
 from bench.metrics.rates import rate
-from bench.metrics_table import metrics_table
 from bench.record import load_outcomes
+from bench.tables.metrics_table import metrics_table
 
 
 def rows(*images: tuple[bool, bool, str]) -> pd.DataFrame:

@@ -14,10 +14,10 @@ import pytest
 
 from attacks.fgsm import FgsmConfig
 from attacks.registry import ATTACKS
-from bench.methods_table import methods_tables, render, row_names, save_latex
 from bench.metrics.rates import rate
 from bench.record import Record
 from bench.spec import RunSpec
+from bench.tables.methods_table import methods_tables, render, row_names, save_latex
 
 Make = Callable[..., Record]
 

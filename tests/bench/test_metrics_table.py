@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bench.metrics.rates import rate
-from bench.metrics_table import metrics_table, percent
 from bench.record import Record
 from bench.spec import RunSpec
+from bench.tables.metrics_table import metrics_table, percent
 
 Make = Callable[..., Record]
 

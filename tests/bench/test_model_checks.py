@@ -11,8 +11,8 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from attacks.errors import ErbenchError, ModelError
-from bench.model_checks import check_user_model
-from bench.user_model import load_user_model
+from bench.user_models.model_checks import check_user_model
+from bench.user_models.user_model import load_user_model
 
 NET = """
 import torch

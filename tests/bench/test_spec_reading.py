@@ -12,7 +12,7 @@ from small_runs import planned
 from attacks.errors import DataError
 from bench.canonical import plain
 from bench.spec import RunSpec
-from bench.spec_reading import read_spec
+from bench.verification.spec_reading import read_spec
 
 
 @pytest.mark.parametrize(

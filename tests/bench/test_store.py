@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from attacks.errors import DataError
-from bench.store import Store
+from bench.storage.store import Store
 
 SPEC = {"name": "er-classifier", "steps": (1, 2)}
 TENSORS = {"weight": torch.arange(6.0).view(2, 3), "count": torch.tensor(7), "mask": torch.tensor([True, False])}

@@ -11,9 +11,9 @@ from small_runs import Ended, Finished
 from tampering import change_record
 
 from attacks.errors import RequestError
-from bench.needs import needed_items
-from bench.store import Store
-from bench.store_contents import NOT_ITEMS, chosen, parse_age, read_contents
+from bench.storage.contents import NOT_ITEMS, chosen, parse_age, read_contents
+from bench.storage.needs import needed_items
+from bench.storage.store import Store
 
 Bench = Callable[..., Ended]
 

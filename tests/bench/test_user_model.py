@@ -14,7 +14,7 @@ import torch
 from user_files import NET, refusal, write
 
 from attacks.errors import ModelError, RequestError
-from bench.user_model import load_user_model, parse_model
+from bench.user_models.user_model import load_user_model, parse_model
 
 
 @pytest.fixture

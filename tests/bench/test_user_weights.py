@@ -17,7 +17,7 @@ from torch import nn
 from user_files import NET, Same, holds, refusal, write
 
 from attacks.errors import DataError
-from bench.user_model import load_user_model
+from bench.user_models.user_model import load_user_model
 
 
 class Touching:

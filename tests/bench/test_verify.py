@@ -19,9 +19,9 @@ from tampering import change_item, change_outcomes, change_record
 from torch import Tensor
 
 from bench.datasets.registry import load_dataset
-from bench.needs import store_beside
 from bench.record import Record, load_record
-from bench.verify import Verification, Verifier
+from bench.storage.needs import store_beside
+from bench.verification.verify import Verification, Verifier
 from bench.workspace import Workspace
 
 Bench = Callable[..., Ended]
@@ -64,7 +64,7 @@ def refuse(*_arguments: object, **_more: object) -> None:
 def test_honest_records_agree_and_nothing_is_made(
     finished: Finished, results: Path, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("fitting._train", "crafting.craft", "exhibits.fit_detector", "store.Store.save"):
+    for place in ("fitting._train", "crafting.craft", "exhibits.fit_detector", "storage.store.Store.save"):
         monkeypatch.setattr(f"bench.{place}", refuse)
     ended = bench("verify", "--results-dir", str(results))
     assert ended.code == 0, ended.err
@@ -262,7 +262,7 @@ def test_other_images_under_the_same_name_cannot_be_used(
     def other(name: str, request: Any) -> Any:
         return replace(load_dataset(name, request), digest="0" * 64)
 
-    monkeypatch.setattr("bench.verify.load_dataset", other)
+    monkeypatch.setattr("bench.verification.verify.load_dataset", other)
     told = verified(results, finished.records["pgd"])
     assert told.status == "unverifiable"
     assert "digits holds other images here (digest 0000000000000000)" in told.message
@@ -290,7 +290,9 @@ def test_records_of_other_versions_are_told_and_not_believed(
 def test_other_code_is_told_and_does_not_matter(
     finished: Finished, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.rejudge.code_of", lambda _spec: finished.records["pgd"].code | {"attack": "newer"})
+    monkeypatch.setattr(
+        "bench.verification.rejudge.code_of", lambda _spec: finished.records["pgd"].code | {"attack": "newer"}
+    )
     change_record(results / "runs" / finished.records["pgd"].run_id, lambda body: body.update(notes=["all is well"]))
     told = verified(results, finished.records["pgd"])
     assert told.status == "agrees"

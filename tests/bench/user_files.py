@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from attacks.errors import ErbenchError
-from bench.user_model import UserModel, load_user_model
+from bench.user_models.user_model import UserModel, load_user_model
 
 NET = """
 import torch

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from attacks.errors import DataError, RequestError
-from bench.needs import needed_items
-from bench.store import Store
-from bench.store_words import classifier_of, in_words
+from bench.storage.needs import needed_items
+from bench.storage.store import Store
+from bench.storage.words import classifier_of, in_words
 
 NOT_ITEMS = ("answers", "claims", "workers")  # commands answered before, who works on what, and how far
 LEFT_OVER_AFTER = 3600.0  # seconds; a younger temporary file may have a living writer

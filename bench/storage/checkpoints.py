@@ -15,7 +15,7 @@ from torch import Tensor
 
 from attacks.errors import DataError
 from bench.progress import Task
-from bench.store import Store
+from bench.storage.store import Store
 from defenses.training.contract import EpochSummary
 from defenses.training.state import State
 

@@ -12,12 +12,12 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.canonical import spelled
-from bench.captions import caption
-from bench.differences import name_apart
 from bench.files import write_atomically, write_text
 from bench.metrics.rates import Rate
 from bench.paper.published import Published, published_for
 from bench.record import Record
+from bench.tables.captions import caption
+from bench.tables.differences import name_apart
 from bench.vanishing import mark
 
 SET_OPTIONS = ("train_attack", "train_attack_config", "n_fit", "counted", "noise_l2")  # of a detector's spec

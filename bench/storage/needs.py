@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.store import Store
+from bench.storage.store import Store
 
 KINDS = {
     "classifier": "classifiers",

@@ -69,7 +69,7 @@ class Command:
         data = [_stamps_of(name, self.data_dir) for name in self.values.get("dataset", ["digits"])]
         if None in data:
             return None
-        root = Path(__file__).parents[1]
+        root = Path(__file__).parents[2]
         meaning = {
             "values": [[name, [repr(value) for value in listed]] for name, listed in self.values.items()],
             "settings": {name: str(value) for name, value in self.settings.items()},

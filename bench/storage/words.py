@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bench.store import Store
+from bench.storage.store import Store
 
 KINDS = ("classifiers", "detectors", "crafted", "logits", "checkpoints")
 

@@ -15,12 +15,12 @@ from bench.embedding import twin_of
 from bench.fitting import FittedClassifier
 from bench.pipeline import clean_logits
 from bench.record import Record, read_record
-from bench.rejudge import Rejudged, rejudge
 from bench.spec import RunSpec
-from bench.spec_reading import read_spec
-from bench.store import Store
-from bench.stored_studio import DisagreementError, StoredStudio, restore_classifier
-from bench.user_model import UserModel
+from bench.storage.store import Store
+from bench.user_models.user_model import UserModel
+from bench.verification.rejudge import Rejudged, rejudge
+from bench.verification.spec_reading import read_spec
+from bench.verification.stored_studio import DisagreementError, StoredStudio, restore_classifier
 from bench.workspace import Workspace
 from defenses.classifiers.user_model import USER_MODEL
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from attacks.errors import DataError
-from bench.user_code import told
+from bench.user_models.user_code import told
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")

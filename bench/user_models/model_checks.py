@@ -16,7 +16,7 @@ from attacks.goal import Goal
 from attacks.losses import cross_entropy_loss, margin_loss
 from attacks.precision import running_in
 from bench.memory import BatchSize, is_out_of_memory
-from bench.user_code import told, told_in_one_line
+from bench.user_models.user_code import told, told_in_one_line
 
 MOST_IMAGES = 16
 MOST_ALONE = 4  # images that are also shown one by one

@@ -19,7 +19,7 @@ from bench.datasets.contract import Dataset
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier, FittedDetector
 from bench.spec import ClassifierSpec, DetectorSpec
-from bench.store import Item, Store
+from bench.storage.store import Item, Store
 from defenses.contract import ClassifierEntry, DetectorEntry
 from defenses.registry import DEFENSES
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from attacks.errors import RequestError
-from bench.change_tests import Comparison, compare_number, compare_rate
-from bench.differences import differences
-from bench.measured import Measured, MeasuredNumber, MeasuredRate
+from bench.gate.change_tests import Comparison, compare_number, compare_rate
+from bench.gate.measured import Measured, MeasuredNumber, MeasuredRate
 from bench.metrics.changes import holm
+from bench.tables.differences import differences
 
 LEVEL = 0.05  # of all tests of a check together, after Holm's correction
 SAME, IMPROVED, DROPPED, WEAKER_ATTACK = "same", "improved", "dropped", "attack weaker?"

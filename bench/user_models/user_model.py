@@ -19,8 +19,8 @@ from attacks.registration import unknown_name
 from bench.canonical import content_hash
 from bench.fitting import FittedClassifier
 from bench.spec import ClassifierSpec
-from bench.user_code import import_file, neighborhood, told_in_one_line
-from bench.user_weights import put_weights, read_weights, state_digest
+from bench.user_models.user_code import import_file, neighborhood, told_in_one_line
+from bench.user_models.user_weights import put_weights, read_weights, state_digest
 from defenses.classifiers.user_model import USER_MODEL, UserModelConfig
 
 EXAMPLE = "for example --model my_model.py:make_model"

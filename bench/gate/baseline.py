@@ -1,4 +1,4 @@
-"""The file that a regression gate compares with: cells as `bench.measured.Measured`, in JSON with sorted keys.
+"""The file that a regression gate compares with: cells as `bench.gate.measured.Measured`, in JSON with sorted keys.
 
 One line a metric, so that a change of the file reads as a change of numbers.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from attacks.errors import DataError, RequestError
 from bench.canonical import full_hash, plain
 from bench.files import write_atomically, write_text
-from bench.measured import Measured, MeasuredNumber, MeasuredRate
+from bench.gate.measured import Measured, MeasuredNumber, MeasuredRate
 from bench.metrics.rates import Rate
 
 SCHEMA = 1

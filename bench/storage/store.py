@@ -21,8 +21,8 @@ from torch import Tensor
 
 from attacks.errors import DamagedError, DataError, StorageError
 from bench.canonical import content_hash, full_hash, plain
-from bench.claims import Claims
 from bench.files import sha256_of, write_atomically, write_text
+from bench.storage.claims import Claims
 
 FORMAT = 1
 log = logging.getLogger("erbench")

@@ -18,7 +18,7 @@ import torch
 from attacks.errors import ModelError, RequestError
 
 LONGEST = 300  # characters of a foreign message
-NOT_THE_USERS = (Path(torch.__file__).parent, Path(sysconfig.get_path("stdlib")), Path(__file__).resolve().parent)
+NOT_THE_USERS = (Path(torch.__file__).parent, Path(sysconfig.get_path("stdlib")), Path(__file__).resolve().parents[1])
 HINTS: dict[type[BaseException], str] = {
     ModuleNotFoundError: "install the package, or put the module beside the file",
     SystemExit: "a program's own part belongs under `if __name__ == '__main__':`",

@@ -15,9 +15,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, LargeZipFile, ZipFile,
 
 from attacks.errors import DataError, RequestError
 from bench.files import sha256_of, write_atomically
-from bench.needs import needed_items
 from bench.record import read_record
-from bench.store import Store
+from bench.storage.needs import needed_items
+from bench.storage.store import Store
 from defenses.classifiers.user_model import USER_MODEL
 
 SCHEMA = 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.measured import NOT_COUNTED, SUCCESS, Measured, MeasuredRate
+from bench.gate.measured import NOT_COUNTED, SUCCESS, Measured, MeasuredRate
 from bench.metrics.changes import (
     Cases,
     Floats,

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from attacks.errors import ErbenchError, RequestError
-from bench.baseline import chosen_cells, read_baseline, write_baseline
 from bench.canonical import plain
 from bench.cell import Cell
-from bench.differences import name_apart
 from bench.executors.driver import Crew, swept_by
-from bench.gate import LEVEL, Change, compare, require_same_run
-from bench.measured import Measured, measured
+from bench.gate.baseline import chosen_cells, read_baseline, write_baseline
+from bench.gate.measured import Measured, measured
+from bench.gate.verdicts import LEVEL, Change, compare, require_same_run
 from bench.record import Record, load_outcomes
 from bench.request import Request
 from bench.sweep import in_order, plan, plan_requests
+from bench.tables.differences import name_apart
 from bench.workspace import Workspace
 
 
@@ -82,7 +82,7 @@ def check(
         workspace: where cells run.
         values: by option name, values that choose among the baseline's cells; an option leaves cells alone that do
             not know it. Everything is checked when empty.
-        tolerance: see `bench.gate.compare`.
+        tolerance: see `bench.gate.verdicts.compare`.
         jobs: processes that share the cells; None takes this one.
 
     Raises:

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attacks.errors import DamagedError, RequestError
-from bench.agreement import Gaps, Mask, RowAgreement, compare_rows, differing
 from bench.canonical import plain
 from bench.embedding import embedding_distance
 from bench.evaluate_classifier import classifier_metrics
@@ -22,7 +21,8 @@ from bench.metrics.rates import Rate, rate
 from bench.pipeline import code_of, evaluate
 from bench.record import Record, load_outcomes
 from bench.stations import Clock
-from bench.stored_studio import StoredStudio
+from bench.verification.agreement import Gaps, Mask, RowAgreement, compare_rows, differing
+from bench.verification.stored_studio import StoredStudio
 
 FITTED_ROUNDING = 1e-3  # relative and absolute: what follows from the embedding or from set I, by other sums
 

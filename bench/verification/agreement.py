@@ -17,7 +17,7 @@ from pandas.api.types import is_numeric_dtype
 from attacks.errors import DataError
 from bench.judge import FLAG_FROM, MARGIN_ROUNDING, PIXEL_ROUNDING
 from bench.outcomes import KINDS, ROLES
-from bench.stored_studio import DisagreementError
+from bench.verification.stored_studio import DisagreementError
 
 SCORE_ROUNDING = 1e-3  # of a detector's scores and probability
 RELATIVE_ROUNDING = 1e-5  # of numbers larger than 1

@@ -1,0 +1,1 @@
+"""The regression gate: a baseline, today's numbers, and what counts as a change between them."""

@@ -1,0 +1,1 @@
+"""Records as tables, and the words that tell runs apart."""

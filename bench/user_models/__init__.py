@@ -1,0 +1,1 @@
+"""A user's own network: loaded, filled, and checked before anything runs."""

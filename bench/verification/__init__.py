@@ -1,0 +1,1 @@
+"""Judging anew what a record says, from stored data alone, ours or somebody else's."""
