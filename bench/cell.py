@@ -1,10 +1,13 @@
 """A cell of a grid, ready to run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.canonical import plain
 from bench.datasets.contract import Dataset
 from bench.request import Request
 from bench.spec import RunSpec
+from bench.tables.differences import name_apart
 from bench.user_models.user_model import UserModel
 
 
@@ -27,3 +30,9 @@ class Cell:
     def run_id(self) -> str:
         """The hash that names the run."""
         return self.spec.run_id(self.dataset.digest)
+
+
+def cell_names(cells: Sequence[Cell]) -> dict[str, str]:
+    """By run hash, a name that no other of the cells has: "kd · pgd (epsilon 0.1, seed 2)"."""
+    names = name_apart([cell.spec.label for cell in cells], [plain(cell.spec) for cell in cells])
+    return {cell.run_id: name for cell, name in zip(cells, names, strict=True)}

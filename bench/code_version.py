@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -25,8 +26,8 @@ def code_version(*functions: Callable[..., Any]) -> str:
     modules: set[str] = set()
     for function in functions:
         _collect(_unwrap(function).__module__, modules)
-    texts = [ast.dump(_tree(name)) for name in sorted(modules)]
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:HASH_LENGTH]
+    digests = "\n".join(_source(name).digest for name in sorted(modules))
+    return hashlib.sha256(digests.encode()).hexdigest()[:HASH_LENGTH]
 
 
 @cache
@@ -54,20 +55,33 @@ def _collect(name: str, modules: set[str]) -> None:
         _collect(imported, modules)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """A module. digest: of its syntax tree; imports: what it imports from where, (module, names) each."""
+
+    digest: str
+    imports: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @cache
-def _tree(name: str) -> ast.Module:
-    """The syntax tree of a module; its name alone where there is no source."""
+def _source(name: str) -> _Source:
+    """What a module's source says; its name alone where there is no source."""
     try:
-        return ast.parse(inspect.getsource(sys.modules.get(name) or import_module(name)))
+        tree = ast.parse(inspect.getsource(sys.modules.get(name) or import_module(name)))
     except (OSError, TypeError):
-        return ast.Module(body=[ast.Expr(ast.Constant(name))], type_ignores=[])
+        tree = ast.Module(body=[ast.Expr(ast.Constant(name))], type_ignores=[])
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return _Source(
+        digest=hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
+        imports=tuple((node.module or "", tuple(alias.name for alias in node.names)) for node in found),
+    )
 
 
 def _imports(name: str) -> Iterator[str]:
     """Modules of the same package, of `attacks` and of `defenses` that a module imports, at whatever depth."""
     packages = PACKAGES | {name.partition(".")[0]}
-    for node in ast.walk(_tree(name)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in packages:
-            yield node.module
-            names = (f"{node.module}.{alias.name}" for alias in node.names)
-            yield from (name for name in names if name in sys.modules)  # a module, not a thing in one
+    for module, imported in _source(name).imports:
+        if module.partition(".")[0] in packages:
+            yield module
+            # a module, not a thing in one
+            yield from (whole for each in imported if (whole := f"{module}.{each}") in sys.modules)

@@ -3,13 +3,14 @@
 import json
 import shlex
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from attacks.errors import DataError, RequestError
 from attacks.registration import unknown_name
+from bench.options import OPTIONS, parse_list
 from bench.request import Request
 
 AUTOMATIC = "auto"  # how an option that may be None is spelled
@@ -64,12 +65,12 @@ def run_of_record(path: Path) -> tuple[str, Request]:
         ) from error
 
 
-def settings_of_file(path: Path, known: Collection[str]) -> dict[str, str | bool]:
+def settings_of_file(path: Path, known: Mapping[str, bool]) -> dict[str, str | bool]:
     """The options in a TOML file, as the command line takes them: lists become comma lists.
 
     Args:
         path: such as `sweep.toml`; names with dashes or underscores.
-        known: names that the command takes, with underscores.
+        known: by name with underscores, the options that the command takes, and whether each is a flag.
 
     Raises:
         RequestError: the file is missing or no TOML, or a name or a value is not an option's.
@@ -80,15 +81,33 @@ def settings_of_file(path: Path, known: Collection[str]) -> dict[str, str | bool
         raise RequestError(f"cannot read --config {path}: {getattr(error, 'strerror', None) or error}") from error
     except tomllib.TOMLDecodeError as error:
         raise RequestError(f"--config {path} is not TOML: {error}") from error
-    return {name.replace("-", "_"): _as_text(name, value, path, known) for name, value in content.items()}
+    settings: dict[str, str | bool] = {}
+    for name, value in content.items():
+        option = name.replace("-", "_")
+        try:
+            if option in settings:
+                raise RequestError(f"{name} is there twice, with a dash and with an underscore")
+            settings[option] = _as_text(name, value, known)
+        except RequestError as error:
+            raise RequestError(f"{path}: {error}") from None
+    return settings
 
 
-def _as_text(name: str, value: Any, path: Path, known: Collection[str]) -> str | bool:
-    if name.replace("-", "_") not in known:
-        raise RequestError(f"{path}: " + unknown_name("option", name, [option.replace("_", "-") for option in known]))
-    values = value if isinstance(value, list) else [value]
+def _as_text(name: str, value: Any, known: Mapping[str, bool]) -> str | bool:
+    option = name.replace("-", "_")
+    if isinstance(value, Mapping) and option not in known:
+        raise RequestError(f"options stand at the top of the file; [{name}] is a table")
+    if option not in known:
+        raise RequestError(unknown_name("option", name, sorted(option.replace("_", "-") for option in known)))
+    if known[option] != isinstance(value, bool):
+        kind = "true or false" if known[option] else "a value or a list of them"
+        raise RequestError(f"{name} wants {kind}, got {json.dumps(value, default=str)}")
     if isinstance(value, bool):
         return value
+    values = value if isinstance(value, list) else [value]
     if not values or any(isinstance(item, bool | list | Mapping) for item in values):
-        raise RequestError(f"{path}: {name} wants a value or a list of them, got {json.dumps(value, default=str)}")
-    return ",".join(str(item) for item in values)
+        raise RequestError(f"{name} wants a value or a list of them, got {json.dumps(value, default=str)}")
+    text = ",".join(str(item) for item in values)
+    if option in OPTIONS:
+        parse_list(option, text)  # refused here, its message names the file
+    return text

@@ -39,8 +39,13 @@ log = logging.getLogger("erbench")
 PART = 1000  # test images held as floats at once
 
 
-def known_record(cell: Cell, workspace: Workspace) -> Record | None:
+def known_record(cell: Cell, workspace: Workspace, *, told: bool = False) -> Record | None:
     """The record of a cell that needs no work: finished, by today's code; or failed since the sweep began.
+
+    Args:
+        cell: what to run.
+        workspace: where it runs.
+        told: why a record is not taken has been said already.
 
     Raises:
         DataError: a newer version of the program wrote it.
@@ -49,14 +54,15 @@ def known_record(cell: Cell, workspace: Workspace) -> Record | None:
     try:
         known = read_record(folder)
     except DamagedError as error:
-        log.warning("%s; it is made again", error)
+        log.log(logging.DEBUG if told else logging.WARNING, "%s; it is made again", error)
         return None
     if known is None:
         return None
     if known.status == "error":
         return known if known.provenance["created"] >= workspace.started else None
     if known.code != code_of(cell.spec):
-        log.warning("%s was made by other code than today's; it is made again", folder)
+        level = logging.DEBUG if told else logging.WARNING
+        log.log(level, "%s was made by other code than today's; it is made again", folder)
         return None
     return None if workspace.traced and not (folder / TRACE).exists() else known
 
@@ -76,7 +82,7 @@ def run_cell(cell: Cell, workspace: Workspace) -> Record:
     if known := known_record(cell, workspace):
         return known
     with workspace.store.claims.held(claim_name(cell)):
-        return known_record(cell, workspace) or run_claimed(cell, workspace)
+        return known_record(cell, workspace, told=True) or run_claimed(cell, workspace)
 
 
 def claim_name(cell: Cell) -> str:

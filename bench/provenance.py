@@ -13,8 +13,19 @@ import torch
 
 from bench.instant import now
 
-PACKAGES = ("erbench", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "safetensors")
-BACKENDS = ("torchattacks", "foolbox")
+PACKAGES = (
+    "erbench",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "filelock",
+)
+OPTIONAL = ("torchattacks", "foolbox", "ray")
 NVIDIA = Path("/proc/driver/nvidia/version")
 
 
@@ -36,7 +47,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 def _versions() -> dict[str, str | None]:
     """Of everything that computes; of other libraries' attacks where they are installed."""
-    installed = {name: _version(name) for name in BACKENDS}
+    installed = {name: _version(name) for name in OPTIONAL}
     return (
         {"python": platform.python_version(), "cuda": torch.version.cuda}
         | {name: _version(name) for name in PACKAGES}

@@ -9,7 +9,7 @@ from typing import Any
 
 from attacks.errors import ErbenchError, ModelError, RequestError, StorageError
 from attacks.registry import ATTACKS
-from bench.cell import Cell
+from bench.cell import Cell, cell_names
 from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
 from bench.fitting import check_detector
@@ -116,19 +116,19 @@ def sweep(cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | No
         StorageError: the results folder cannot be written to, or is full.
     """
     keeps = len(cells) > 1 if keep_errors is None else keep_errors
-    left_to_others = []
+    left_to_others, names = [], cell_names(cells)
     with _cells_task(cells, workspace) as task:
         for cell in cells:
             record = _record_of(cell, workspace, wait=False, keep_errors=keeps)
             if record is None:
                 left_to_others.append(cell)
             else:
-                task.advance(f"{record.label}: {record.status}")
+                task.advance(f"{names[record.run_id]}: {record.status}")
                 yield record
         for cell in left_to_others:
             record = _record_of(cell, workspace, wait=True, keep_errors=keeps)
             assert record is not None
-            task.advance(f"{record.label}: {record.status}")
+            task.advance(f"{names[record.run_id]}: {record.status}")
             yield record
 
 
@@ -152,7 +152,7 @@ def _record_of(cell: Cell, workspace: Workspace, *, wait: bool, keep_errors: boo
             raise ModelError(cell.fault)
         with workspace.store.claims.tried(claim_name(cell)) as is_mine:
             if is_mine:
-                return known_record(cell, workspace) or run_claimed(cell, workspace)
+                return known_record(cell, workspace, told=True) or run_claimed(cell, workspace)
         if not wait:
             return None
         with suppress(ErbenchError):  # whoever has the claim tells it

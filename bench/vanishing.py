@@ -11,7 +11,6 @@ from bench.metrics.rates import Rate, rate
 from bench.outcomes import select
 
 COLUMN = "gradient"
-MARKED_FROM = 0.5  # share of the images to be moved; from there on a number does not stand without saying so
 
 
 def with_gradients(outcomes: pd.DataFrame, vanished: NDArray[np.bool_], unmet: NDArray[np.bool_]) -> pd.DataFrame:
@@ -55,10 +54,3 @@ def vanishing_note(outcomes: pd.DataFrame, *, follows_gradients: bool) -> list[s
         f"the loss gradient is exactly zero at every step for {vanish.successes} of {vanish.n} images that do not "
         f"meet the goal as they are; that {withstood} of them withstand {says}"
     ]
-
-
-def mark(vanish: Rate | None) -> str:
-    """What a rate over attacked images ends in where half of the gradients or more vanish; empty elsewhere."""
-    if vanish is None or vanish.value is None or vanish.value < MARKED_FROM:
-        return ""
-    return f" (gradients vanish for {vanish.successes} of {vanish.n})"

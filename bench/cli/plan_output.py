@@ -7,31 +7,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.canonical import plain
-from bench.cell import Cell
+from bench.cell import Cell, cell_names
 from bench.forecast import forecast
-from bench.tables.differences import name_apart
 from bench.workspace import Workspace
-
-STATES = {"done": "done", "trained": "trained", "new": "new"}
 
 
 def show_plan(cells: Sequence[Cell], workspace: Workspace) -> None:
     """Print one row a cell and the sum; nothing is run or written."""
     forecasts = forecast(cells, workspace)
-    names = name_apart([cell.spec.label for cell in cells], [plain(cell.spec) for cell in cells])
+    names = cell_names(cells)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in ("cell", "dataset", "state", "time", "run"):
         table.add_column(head, justify="right" if head == "time" else "left")
-    for name, each in zip(names, forecasts, strict=True):
-        table.add_row(
-            escape(name), escape(each.cell.spec.dataset), STATES[each.state], _time(each.seconds), each.cell.run_id
-        )
+    for each in forecasts:
+        cell = each.cell
+        row = (escape(names[cell.run_id]), escape(cell.spec.dataset), each.state, _time(each.seconds), cell.run_id)
+        table.add_row(*row)
     console = Console(highlight=False)
     console.print(table)
     left = [each for each in forecasts if each.state != "done"]
     known = [each.seconds for each in left if each.seconds is not None]
-    total = f"{len(cells)} cells, {len(cells) - len(left)} done"
+    total = f"{len(cells)} cell{'s' if len(cells) > 1 else ''}, {len(cells) - len(left)} done"
     if left:
         total += f"; the rest may take {_time(sum(known))}" if known else "; no record tells how long the rest may take"
         if known and len(known) < len(left):

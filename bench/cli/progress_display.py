@@ -61,13 +61,17 @@ def _bars() -> "RichProgress":
     from rich.table import Column
 
     return RichProgress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn(
+            "{task.description} [dim]{task.fields[note]}",
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+        ),
         console=Console(stderr=True),
         transient=True,
+        expand=True,
+        speed_estimate_period=24 * 3600,  # cells take minutes, so that the last half minute says nothing
     )
 
 

@@ -29,7 +29,8 @@ def show_grid(records: Sequence[Record], results_dir: Path) -> int:
     for record in failed:
         first_line = record.message.strip().splitlines()[-1] if record.message else record.status
         console.print(
-            f"[bold]{escape(record.label)}[/bold]: no numbers ({record.status}): {escape(first_line)}", soft_wrap=True
+            f"[bold]{escape(record.label)}[/bold]: no numbers ({record.status}): {escape(first_line)}",
+            soft_wrap=not console.is_terminal,  # a terminal would break words
         )
     return 1 if failed else 0
 
@@ -80,7 +81,8 @@ def _print_notes(console: Console, records: Sequence[Record], results_dir: Path)
     names = _names(records)
     for record in records:
         for note in [*record.notes, *_embedding_note(record)]:
-            console.print(f"note ({escape(names[record.run_id])}): {escape(note)}", style="dim", soft_wrap=True)
+            text = f"note ({escape(names[record.run_id])}): {escape(note)}"
+            console.print(text, style="dim", soft_wrap=not console.is_terminal)
     for record in records:
         console.print(f"{results_dir / 'runs' / record.run_id}", soft_wrap=True)
 

@@ -12,8 +12,8 @@ def take_settings_of_file(ctx: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         from bench.command_line import settings_of_file
 
-        known = {str(parameter.name) for parameter in ctx.command.params} - NOT_IN_FILES
-        _take(ctx, settings_of_file(path, known))
+        known = {str(option.name): bool(getattr(option, "is_flag", False)) for option in ctx.command.params}
+        _take(ctx, settings_of_file(path, {name: known[name] for name in known.keys() - NOT_IN_FILES}))
     return path
 
 

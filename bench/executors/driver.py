@@ -1,5 +1,8 @@
 """A sweep by workers: start them, and hand out records as they appear in the results folder."""
 
+import logging
+import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +12,9 @@ import torch
 
 from attacks.errors import RequestError
 from attacks.registration import unknown_name
-from bench.cell import Cell
+from bench.cell import Cell, cell_names
 from bench.code_version import program_version
+from bench.crafting import CHUNK
 from bench.executors.contract import Job, Workers
 from bench.executors.local import LocalWorkers
 from bench.executors.reports import clear_reports, read_reports
@@ -23,6 +27,7 @@ from bench.workspace import Workspace, choose_batch_size
 
 EXECUTORS = ("local", "ray")
 LOOK_EVERY = 0.2  # seconds between two looks at the results folder
+log = logging.getLogger("erbench")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,7 @@ def swept_by(
 
 
 def _followed(crew: Crew, cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
-    left = {cell.run_id: cell for cell in cells}
+    left, names = {cell.run_id: cell for cell in cells}, cell_names(cells)
     with workspace.progress.task("cells", len(cells), slow=True) as task:
         for run_id, cell in list(left.items()):
             if record := known_record(cell, workspace):
@@ -100,7 +105,7 @@ def _followed(crew: Crew, cells: Sequence[Cell], workspace: Workspace) -> Iterat
                         continue
                     if record := known_record(cell, workspace):
                         del left[run_id]
-                        task.advance(f"{record.label}: {record.status}")
+                        task.advance(f"{names[record.run_id]}: {record.status}")
                         yield record
                 task.tell(" · ".join(read_reports(workspace.results_dir)))
                 time.sleep(LOOK_EVERY if are_working else 0)
@@ -117,14 +122,23 @@ def _start(crew: Crew, cells: Sequence[Cell], workspace: Workspace) -> Workers:
         cluster = RayCluster(crew.address)
         cpus = crew.cpus or 1.0
         gpus = crew.gpus if crew.gpus is not None else float(workspace.device.type == "cuda")
-        count = crew.jobs or cluster.room(cpus, gpus)
+        count = min(crew.jobs or cluster.room(cpus, gpus), _shares(cells))
         device = "cuda" if gpus else "cpu"  # Ray shows each of its tasks only the GPU it was given
         jobs = _jobs(cells, workspace, [device] * count, threads=max(1, int(cpus)))
         return cluster.start(jobs, cpus=cpus, gpus=gpus)
     assert crew.jobs is not None
-    threads = int(crew.cpus or 0) or max(1, torch.get_num_threads() // crew.jobs)
-    devices = [_device(workspace.device, number) for number in range(crew.jobs)]
+    count, cores = min(crew.jobs, _shares(cells)), os.cpu_count() or 1
+    if count > cores and workspace.device.type == "cpu":
+        log.warning("%d processes share %d cores; --jobs %d would be as quick", count, cores, cores)
+    threads = int(crew.cpus or 0) or max(1, torch.get_num_threads() // count)
+    devices = [_device(workspace.device, number) for number in range(count)]
     return LocalWorkers(_jobs(cells, workspace, devices, threads=threads))
+
+
+def _shares(cells: Sequence[Cell]) -> int:
+    """How many workers find something to do: one a chunk."""
+    images = [(cell.spec.n_test, cell.spec.detector.n_fit if cell.spec.detector else 0) for cell in cells]
+    return sum(math.ceil(count / CHUNK) for both in images for count in both)
 
 
 def _jobs(cells: Sequence[Cell], workspace: Workspace, devices: Sequence[str], *, threads: int) -> list[Job]:

@@ -4,6 +4,7 @@ Source: the public interface of Ray 2, https://docs.ray.io; the extra `ray` brin
 """
 
 import logging
+import os
 import signal
 import socket
 import threading
@@ -26,6 +27,7 @@ class RayCluster:
     """
 
     def __init__(self, address: str | None) -> None:
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # a refused connection is told once, by us
         try:
             import ray
         except ImportError as error:
@@ -37,7 +39,10 @@ class RayCluster:
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=True, configure_logging=False)
         except Exception as error:  # Ray raises many kinds
-            raise RequestError(f"Ray cannot be reached: {str(error).strip().splitlines()[0]}") from error
+            raise RequestError(
+                f"Ray cannot be reached: {str(error).strip().splitlines()[0]}. If something runs there, compare Ray's "
+                "version, and RAY_AUTH_MODE and the token, with the cluster's"
+            ) from error
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_terminate)  # Ray's own handler prints a stack of addresses

@@ -17,7 +17,7 @@ from bench.storage.words import classifier_of, in_words
 
 NOT_ITEMS = ("answers", "claims", "workers")  # commands answered before, who works on what, and how far
 LEFT_OVER_AFTER = 3600.0  # seconds; a younger temporary file may have a living writer
-UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 log = logging.getLogger("erbench")
 
 
@@ -124,10 +124,10 @@ def remove(results_dir: Path, items: Sequence[StoredItem], leftovers: Sequence[L
 
 
 def parse_age(text: str) -> float:
-    """Seconds: "30d" -> 2,592,000; m, h, d or w; `RequestError` for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text.strip())
+    """Seconds: "30d" -> 2,592,000; s, m, h, d or w; `RequestError` for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip())
     if match is None:
-        raise RequestError(f"--older-than takes a number and m, h, d or w, for instance 30d; got '{text}'")
+        raise RequestError(f"--older-than takes a number and s, m, h, d or w, for instance 30d; got '{text}'")
     return float(match[1]) * UNITS[match[2]]
 
 

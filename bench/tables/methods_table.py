@@ -6,10 +6,7 @@ Records that differ in anything but the method stand in tables of their own. Rea
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING, Any
 
 from bench.canonical import spelled
 from bench.files import write_atomically, write_text
@@ -18,7 +15,10 @@ from bench.paper.published import Published, published_for
 from bench.record import Record
 from bench.tables.captions import caption
 from bench.tables.differences import name_apart
-from bench.vanishing import mark
+from bench.tables.marks import mark
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SET_OPTIONS = ("train_attack", "train_attack_config", "n_fit", "counted", "noise_l2")  # of a detector's spec
 FORMATS = ("latex", "markdown", "csv")
@@ -131,6 +131,8 @@ def render(tables: Sequence[MethodsTable], form: str) -> str:
         case "markdown":
             return "\n".join(_markdown(table) for table in tables)
         case _:
+            import pandas as pd  # late, as Jinja below: the screen's tables need neither
+
             return pd.concat([frame(table) for table in tables], ignore_index=True).to_csv(index=False)
 
 
@@ -140,8 +142,10 @@ def save_latex(path: Path, records: Sequence[Record]) -> None:
     write_atomically(path, lambda temporary: write_text(temporary, text))
 
 
-def frame(table: MethodsTable) -> pd.DataFrame:
+def frame(table: MethodsTable) -> "pd.DataFrame":
     """One row a record: method, every metric's value, low, high and n, the paper's values, and the run."""
+    import pandas as pd
+
     rows: list[dict[str, Any]] = []
     names = row_names(table.records)
     for record, paper in zip(table.records, table.paper, strict=True):
@@ -210,6 +214,8 @@ def _markdown(table: MethodsTable) -> str:
 
 
 def _latex(table: MethodsTable) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("bench"),
         block_start_string="<%",

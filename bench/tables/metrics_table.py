@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.metrics.rates import Rate
 from bench.record import Record
-from bench.vanishing import mark
+from bench.tables.marks import mark
 
 MEMBER = "robust_accuracy_after_"  # and the member's name (`bench.metrics.members`)
 Cell = Callable[[Record], str]

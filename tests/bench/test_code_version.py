@@ -13,7 +13,7 @@ from small_runs import CLASSIFICATION, Finished
 from attacks.fgsm import FGSM
 from attacks.registry import ATTACKS
 from bench.api import run
-from bench.code_version import _collect, _tree, code_version
+from bench.code_version import _collect, _source, code_version
 from defenses.registry import DEFENSES
 
 
@@ -25,7 +25,7 @@ def version_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     def version(text: str) -> str:
         (tmp_path / "plugged_in.py").write_text(text)
         sys.modules.pop("plugged_in", None)
-        _tree.cache_clear()
+        _source.cache_clear()
         import linecache
 
         linecache.clearcache()

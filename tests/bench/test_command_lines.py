@@ -19,7 +19,7 @@ from bench.options import OPTIONS, parse_value
 from bench.request import Request
 
 Bench = Callable[..., Ended]
-KNOWN = ["defense", "attack", "epsilon", "n_test", "adversarial_training", "results_dir"]
+KNOWN = {"defense": False, "attack": False, "epsilon": False, "n_test": False, "adversarial_training": True}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,11 @@ def test_a_file_gives_options_as_the_command_line_takes_them(tmp_path: Path) -> 
         ("attack = ", "is not TOML"),
         ("attack = []", "attack wants a value or a list of them"),
         ("epsilon = [[0.1]]", "epsilon wants a value or a list of them"),
-        ("[run]\nattack = 'pgd'", "unknown option 'run'"),
+        ("[run]\nattack = 'pgd'", r"options stand at the top of the file; \[run\] is a table"),
+        ("n-test = 'many'", "sweep.toml: --n-test takes a whole number or a comma list of them, got 'many'"),
+        ("n-test = true", "n-test wants a value or a list of them, got true"),
+        ("adversarial-training = 'yes'", 'adversarial-training wants true or false, got "yes"'),
+        ("n-test = 5\nn_test = 6", "n_test is there twice"),
         ("attack = {a = 1}", "attack wants a value"),
     ],
 )
