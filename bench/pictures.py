@@ -12,7 +12,8 @@ from bench.judge import Exhibit
 from bench.outcomes import select
 
 COLUMNS = 8
-CELL_INCHES = 1.25
+LEFT, TOP = 0.4, 0.35  # inches, for the names of rows and the title
+CELL, CAPTION, GAP = 1.25, 0.36, 0.06  # of an image, of the lines above it, and between images
 WRONG, RIGHT = (
     "#b2182b",
     "#1a1a1a",
@@ -34,26 +35,38 @@ def save_examples(
     from matplotlib.figure import Figure
 
     chosen = _choose(outcomes)
-    figure = Figure(figsize=(1.1 + CELL_INCHES * len(chosen), 0.5 + (CELL_INCHES + 0.45) * len(exhibits)), dpi=150)
-    axes = figure.subplots(len(exhibits), len(chosen), squeeze=False)
-    for row, exhibit in zip(axes, exhibits, strict=True):
+    columns, rows = len(chosen), len(exhibits)
+    width, height = LEFT + CELL * columns, TOP + (CELL + CAPTION) * rows
+    figure = Figure(figsize=(width, height), dpi=150)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))  # inches; one axes is quicker than many
+    axes.set_axis_off()
+    axes.text(width / 2, TOP / 2, title, fontsize=10, ha="center", va="center")
+    for row, exhibit in enumerate(exhibits):
         verdicts = select(outcomes, kind=exhibit.kind).set_index("sample_id")
         positions = {int(sample_id): place for place, sample_id in enumerate(exhibit.sample_ids.tolist())}
-        for axis, sample_id in zip(row, chosen, strict=True):
-            image = _for_display(exhibit.images[positions[sample_id]])
-            axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
+        top = TOP + (CELL + CAPTION) * row + CAPTION
+        axes.text(LEFT / 2, top + CELL / 2, exhibit.kind, fontsize=9, ha="center", va="center", rotation=90)
+        for column, sample_id in enumerate(chosen):
             verdict = verdicts.loc[sample_id]
-            axis.set_title(
+            left = LEFT + CELL * column
+            axes.imshow(
+                _for_display(exhibit.images[positions[sample_id]]),
+                extent=(left, left + CELL - GAP, top + CELL - GAP, top),
+                cmap="gray",
+                vmin=0,
+                vmax=1,
+                interpolation="nearest",
+            )
+            axes.text(
+                left + (CELL - GAP) / 2,
+                top - GAP / 2,
                 _caption(verdict, class_names),
                 fontsize=7,
-                pad=3,
+                ha="center",
+                va="bottom",
                 color=RIGHT if verdict["correct"] else WRONG,
             )
-        row[0].set_ylabel(exhibit.kind, fontsize=9)
-    figure.suptitle(title, fontsize=10)
-    figure.tight_layout()
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
     write_atomically(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 

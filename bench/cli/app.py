@@ -42,6 +42,7 @@ def main() -> None:
     # Idle OpenMP threads otherwise spin for long: beside another busy process that slows training down threefold.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("erbench.claims").setLevel(logging.INFO)  # for whom a command waits
     with interruptible():
         code = _exit_code()
     sys.exit(code)

@@ -20,7 +20,7 @@ from bench.files import cannot_write
 from bench.instant import now
 
 TELL_AFTER = 2.0  # seconds of waiting until it is said for whom
-log = logging.getLogger("erbench")
+log = logging.getLogger("erbench.claims")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ def test_waiting_says_for_whom(
     claims: Claims, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.storage.claims.TELL_AFTER", 0.1)
-    caplog.set_level(logging.INFO, logger="erbench")
+    caplog.set_level(logging.INFO, logger="erbench.claims")
     process = holding(claims.root)
     killer = threading.Timer(0.5, process.kill)
     killer.start()

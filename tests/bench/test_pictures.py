@@ -54,7 +54,7 @@ def test_one_row_a_kind_and_at_most_eight_columns(tmp_path: Path, channels: int)
     wide, tall = size_of(tmp_path, kinds, 8, channels)
     narrow, short = size_of(tmp_path, kinds[::2], 3, channels)
     assert wide > narrow
-    assert tall / short == pytest.approx((0.5 + 3 * 1.7) / (0.5 + 2 * 1.7), rel=0.02)  # rows of 1.7 inches
+    assert tall / short == pytest.approx((0.35 + 3 * 1.61) / (0.35 + 2 * 1.61), rel=0.02)  # rows of 1.61 inches
     assert size_of(tmp_path, kinds, 20, channels) == (wide, tall)
 
 
