@@ -174,7 +174,7 @@ def test_an_empty_or_missing_folder_has_nothing(tmp_path: Path, bench: Bench, co
 
 
 def test_ages() -> None:
-    assert [parse_age(text) for text in ("30d", "2h", "1.5m", "1w")] == [2_592_000, 7200, 90, 604_800]
+    assert [parse_age(text) for text in ("30d", "2h", "1.5m", "1w", "5s")] == [2_592_000, 7200, 90, 604_800, 5]
     for text in ("30", "d", "-1d", "1y", ""):
-        with pytest.raises(RequestError, match="takes a number and m, h, d or w"):
+        with pytest.raises(RequestError, match="takes a number and s, m, h, d or w"):
             parse_age(text)
