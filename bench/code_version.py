@@ -18,6 +18,7 @@ from typing import Any
 from bench.canonical import HASH_LENGTH
 
 PACKAGES = frozenset({"attacks", "defenses"})
+ROOT = Path(__file__).resolve().parents[1]
 COMPUTE_NOTHING = frozenset({"attacks.errors", "attacks.registration"})  # a reworded message retrains nothing
 
 
@@ -34,11 +35,14 @@ def code_version(*functions: Callable[..., Any]) -> str:
 def program_version() -> str:
     """A hash over every source file of the program: what all workers of a sweep must have alike."""
     digest = hashlib.sha256()
-    root = Path(__file__).resolve().parents[1]
-    for package in sorted(PACKAGES | {"bench"}):
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    for path in program_files():
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:HASH_LENGTH]
+
+
+def program_files() -> list[Path]:
+    """Every source file of the program, in one order."""
+    return [path for package in sorted(PACKAGES | {"bench"}) for path in sorted((ROOT / package).rglob("*.py"))]
 
 
 def _unwrap(function: Callable[..., Any]) -> Callable[..., Any]:

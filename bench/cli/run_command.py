@@ -80,12 +80,12 @@ def run_command(  # one parameter an option, in the order --help shows them
     """
     from bench.cli.run_output import show_grid
     from bench.options import OPTIONS
-    from bench.storage.answers import Command
+    from bench.storage.answers import answer, note_of, remember
 
     values = listed_values(ctx.params)
     settings = {name: ctx.params[name] for name in ctx.params.keys() - OPTIONS.keys() - UNCHECKED}
-    command = Command(values=values, settings=settings, results_dir=results_dir, data_dir=data_dir)
-    known = None if dry_run else command.answer()
+    note = None if dry_run else note_of(values, settings, results_dir=results_dir, data_dir=data_dir)
+    known = answer(note, results_dir) if note else None
     if known is not None:  # before PyTorch is imported
         raise typer.Exit(show_grid(known, results_dir))
 
@@ -103,5 +103,6 @@ def run_command(  # one parameter an option, in the order --help shows them
         show_plan(cells, workspace)
         raise typer.Exit
     records = in_order(cells, swept_by(crew, cells, workspace))
-    command.remember(records)
+    if note:
+        remember(note, records)
     raise typer.Exit(show_grid(records, results_dir))

@@ -9,75 +9,68 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
 from attacks.errors import DataError
 from bench.canonical import content_hash
+from bench.code_version import program_files
 from bench.files import write_atomically, write_text
 from bench.record import Record, load_record
 
 GROUPS = ("erbench.attacks", "erbench.defenses", "erbench.datasets")
-PROGRAM = ("attacks", "bench", "defenses")
 READERS = ("torch", "torchvision", "scikit-learn", "numpy", "pillow")
 MOST_FILES = 20_000  # of a dataset; counting more takes longer than reading them anew
 TOLD = ("done", "not-converged")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A command that asks for a grid.
+def note_of(
+    values: Mapping[str, Sequence[Any]], settings: Mapping[str, Any], *, results_dir: Path, data_dir: Path
+) -> Path | None:
+    """Where the note of a command lies, as things are now; None when more decides than can be told from files.
 
-    values: by option name with underscores, the values asked for; their order is that of the cells.
-    settings: every other option that the command checks, as it was given.
-    results_dir, data_dir: as in `bench.workspace.Workspace`.
+    To be asked before the command runs: what is changed while it runs must not be taken for what it was run with.
+
+    Args:
+        values: by option name with underscores, the values asked for; their order is that of the cells.
+        settings: every other option that the command checks, as it was given.
+        results_dir: see `bench.workspace.Workspace`.
+        data_dir: likewise.
     """
+    if values.get("model") or any(entry_points(group=group) for group in GROUPS):
+        return None
+    data = [_stamps_of(name, data_dir) for name in values.get("dataset", ["digits"])]
+    if None in data:
+        return None
+    meaning = {
+        "values": [[name, [repr(value) for value in listed]] for name, listed in values.items()],
+        "settings": {name: str(value) for name, value in settings.items()},
+        "program": [_stamp(path) for path in program_files()],
+        "data": data,
+        "versions": {name: _version(name) for name in READERS},
+    }
+    return results_dir / "store" / "answers" / f"{content_hash(meaning)}.json"
 
-    values: Mapping[str, Sequence[Any]]
-    settings: Mapping[str, Any]
-    results_dir: Path
-    data_dir: Path
 
-    def answer(self) -> list[Record] | None:
-        """The command's records, in order; None unless it was answered before and nothing has changed since."""
-        note = self._note()
-        if note is None:
-            return None
-        try:
-            runs = json.loads(note.read_text())["runs"]
-        except (OSError, ValueError, KeyError):
-            return None
-        records = [load_record(self.results_dir / "runs" / run) for run in runs]
-        found = [record for record in records if record is not None and record.status in TOLD]
-        return found if len(found) == len(runs) else None
+def answer(note: Path, results_dir: Path) -> list[Record] | None:
+    """The records that a note lists, in order; None when there is no note, or a record is not whole and finished."""
+    try:
+        runs = json.loads(note.read_text())["runs"]
+    except (OSError, ValueError, KeyError):
+        return None
+    records = [load_record(results_dir / "runs" / run) for run in runs]
+    found = [record for record in records if record is not None and record.status in TOLD]
+    return found if len(found) == len(runs) else None
 
-    def remember(self, records: Sequence[Record]) -> None:
-        """Note the records that answer the command, unless one of them failed."""
-        note = self._note()
-        if note is None or not all(record.status in TOLD for record in records):
-            return
-        text = json.dumps({"runs": [record.run_id for record in records]})
-        with suppress(DataError):  # without it the next time takes seconds longer
-            write_atomically(note, lambda path: write_text(path, text))
 
-    def _note(self) -> Path | None:
-        """Where the command's note lies; None for commands that more decides than can be told from files."""
-        if self.values.get("model") or any(entry_points(group=group) for group in GROUPS):
-            return None
-        data = [_stamps_of(name, self.data_dir) for name in self.values.get("dataset", ["digits"])]
-        if None in data:
-            return None
-        root = Path(__file__).parents[2]
-        meaning = {
-            "values": [[name, [repr(value) for value in listed]] for name, listed in self.values.items()],
-            "settings": {name: str(value) for name, value in self.settings.items()},
-            "program": [_stamp(path) for package in PROGRAM for path in _files(root / package, "*.py")],
-            "data": data,
-            "versions": {name: _version(name) for name in READERS},
-        }
-        return self.results_dir / "store" / "answers" / f"{content_hash(meaning)}.json"
+def remember(note: Path, records: Sequence[Record]) -> None:
+    """Write the note of a command that was answered by `records`, unless one of them failed."""
+    if not all(record.status in TOLD for record in records):
+        return
+    text = json.dumps({"runs": [record.run_id for record in records]})
+    with suppress(DataError):  # without it the next time takes seconds longer
+        write_atomically(note, lambda path: write_text(path, text))
 
 
 def _stamps_of(dataset: str, data_dir: Path) -> list[list[Any]] | None:
@@ -86,17 +79,17 @@ def _stamps_of(dataset: str, data_dir: Path) -> list[list[Any]] | None:
         return []
     folder = Path(dataset.removeprefix("folder:")) if dataset.startswith("folder:") else data_dir
     stamps: list[list[Any]] = []
-    for path in _files(folder, "*"):
+    for path in _files(folder):
         stamps.append(_stamp(path))
         if len(stamps) > MOST_FILES:
             return None
     return stamps
 
 
-def _files(folder: Path, pattern: str) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[Path]:
     for base, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(base) / name for name in sorted(names) if Path(name).match(pattern))
+        yield from (Path(base) / name for name in sorted(names))
 
 
 def _stamp(path: Path) -> list[Any]:

@@ -17,6 +17,7 @@ from bench.command_line import command_line, settings_of_file, settings_of_recor
 from bench.grid import expand
 from bench.options import OPTIONS, parse_value
 from bench.request import Request
+from bench.storage.answers import answer, note_of, remember
 
 Bench = Callable[..., Ended]
 KNOWN = {"defense": False, "attack": False, "epsilon": False, "n_test": False, "adversarial_training": True}
@@ -170,3 +171,21 @@ def test_a_changed_record_is_no_answer(
     assert "does not match its checksum" in caplog.text
     assert again.out == first.out
     assert json.loads(file.read_text())["record"]["metrics"] == json.loads(text)["record"]["metrics"]
+
+
+def test_what_changes_while_a_command_runs_is_no_answer(finished: Finished, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "a.png").write_bytes(b"before")
+    values = {"dataset": [f"folder:{images}"]}
+
+    def note_now() -> Path:
+        note = note_of(values, {}, results_dir=finished.results_dir, data_dir=tmp_path)
+        assert note is not None
+        return note
+
+    asked = note_now()
+    (images / "a.png").write_bytes(b"changed meanwhile")
+    remember(asked, [finished.records["pgd"]])
+    assert answer(asked, finished.results_dir) == [finished.records["pgd"]]
+    assert answer(note_now(), finished.results_dir) is None
