@@ -122,7 +122,8 @@ def _start(crew: Crew, cells: Sequence[Cell], workspace: Workspace) -> Workers:
         cluster = RayCluster(crew.address)
         cpus = crew.cpus or 1.0
         gpus = crew.gpus if crew.gpus is not None else float(workspace.device.type == "cuda")
-        count = min(crew.jobs or cluster.room(cpus, gpus), _shares(cells))
+        room = cluster.room(cpus, gpus)
+        count = min(crew.jobs or room, _shares(cells))
         device = "cuda" if gpus else "cpu"  # Ray shows each of its tasks only the GPU it was given
         jobs = _jobs(cells, workspace, [device] * count, threads=max(1, int(cpus)))
         return cluster.start(jobs, cpus=cpus, gpus=gpus)

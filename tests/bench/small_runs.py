@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bench.cell import Cell
 from bench.record import Record
 from bench.spec import RunSpec
 from bench.sweep import plan
@@ -40,3 +41,14 @@ def planned(tmp_path: Path, **values: Any) -> RunSpec:
     (cell,) = plan(listed, Workspace(results_dir=tmp_path / "results", data_dir=tmp_path / "data"))
     assert not (tmp_path / "results").exists()
     return cell.spec
+
+
+def workspace_in(folder: Path) -> Workspace:
+    """A place to work in below a folder."""
+    return Workspace(results_dir=folder / "results", data_dir=folder / "data")
+
+
+def cells_of(workspace: Workspace, *grids: dict[str, Any]) -> list[Cell]:
+    """The cells of grids, one after the other; a value that is no list stands for itself."""
+    listed = [{name: v if isinstance(v, list) else [v] for name, v in grid.items()} for grid in grids]
+    return [cell for values in listed for cell in plan(values, workspace)]

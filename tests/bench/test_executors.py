@@ -14,11 +14,10 @@ from unittest import mock
 import pandas as pd
 import pytest
 import torch
-from small_runs import BASELINE, CLASSIFICATION
+from small_runs import BASELINE, CLASSIFICATION, cells_of, workspace_in
 
 from attacks.errors import RequestError
 from bench import crafting, fitting
-from bench.cell import Cell
 from bench.code_version import program_version
 from bench.executors.contract import Job
 from bench.executors.driver import Crew, swept_by
@@ -26,7 +25,7 @@ from bench.executors.local import LocalWorkers
 from bench.executors.reports import Reports, clear_reports, read_reports
 from bench.executors.worker import work
 from bench.record import Record, load_outcomes
-from bench.sweep import in_order, plan, sweep
+from bench.sweep import in_order, sweep
 from bench.workspace import Workspace
 
 CHUNKS = {"n_test": 120}  # three
@@ -34,18 +33,6 @@ GRID = [
     BASELINE | CHUNKS | {"defense": "kd", "attack": "fgsm", "n_fit": 20},
     CLASSIFICATION | CHUNKS | {"attack": ["pgd", "noise"]},
 ]
-
-
-def workspace_in(folder: Path) -> Workspace:
-    return Workspace(results_dir=folder / "results", data_dir=folder / "data")
-
-
-def cells_of(workspace: Workspace, *grids: dict[str, Any]) -> list[Cell]:
-    return [
-        cell
-        for grid in grids or GRID
-        for cell in plan({k: v if isinstance(v, list) else [v] for k, v in grid.items()}, workspace)
-    ]
 
 
 def outcomes_of(workspace: Workspace, records: list[Record]) -> list[pd.DataFrame]:
@@ -56,7 +43,7 @@ def outcomes_of(workspace: Workspace, records: list[Record]) -> list[pd.DataFram
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[pd.DataFrame]]:
     """What one process makes of the grid."""
     workspace = workspace_in(tmp_path_factory.mktemp("alone"))
-    cells = cells_of(workspace)
+    cells = cells_of(workspace, *GRID)
     return outcomes_of(workspace, in_order(cells, sweep(cells, workspace)))
 
 
@@ -89,7 +76,7 @@ def sweep_and_tell(folder: Path, first: int) -> None:
         mock.patch.object(crafting, "_craft", told_craft),
     ):
         workspace = workspace_in(folder)
-        cells = cells_of(workspace)
+        cells = cells_of(workspace, *GRID)
         for record in sweep(cells[first:] + cells[:first], workspace):
             tell("ended", record.run_id)
 
@@ -106,7 +93,7 @@ def test_two_sweeps_of_one_folder_make_each_thing_once(tmp_path: Path, undisturb
     assert len(told) == len(set(told))
     assert {line.split()[0] for line in told} == {"trained", "crafted"}
     workspace = workspace_in(tmp_path)
-    cells = cells_of(workspace)
+    cells = cells_of(workspace, *GRID)
     assert_same(outcomes_of(workspace, in_order(cells, sweep(cells, workspace))), undisturbed)
 
 
@@ -114,7 +101,7 @@ def test_local_workers_make_the_same_records_also_when_one_is_lost(
     tmp_path: Path, undisturbed: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     workspace = workspace_in(tmp_path)
-    cells = cells_of(workspace)
+    cells = cells_of(workspace, *GRID)
     started: list[LocalWorkers] = []
 
     class Watched(LocalWorkers):
@@ -161,7 +148,7 @@ def test_a_failed_cell_is_tried_by_one_worker_and_ends_as_an_error(tmp_path: Pat
 def test_a_worker_with_other_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.executors.driver.program_version", lambda: "0123456789abcdef")
     workspace = workspace_in(tmp_path)
-    cells = cells_of(workspace)
+    cells = cells_of(workspace, *GRID)
     message = rf"has other code \({program_version()}\) than the driver \(0123456789abcdef\)"
     with pytest.raises(RequestError, match=message):
         list(swept_by(Crew(jobs=2, cpus=1), cells, workspace))
@@ -196,7 +183,7 @@ def test_crews_that_cannot_be(values: dict[str, Any], message: str) -> None:
 
 def test_a_worker_runs_where_its_job_says(tmp_path: Path, undisturbed: list[pd.DataFrame]) -> None:
     workspace = workspace_in(tmp_path)
-    cells = cells_of(workspace)
+    cells = cells_of(workspace, *GRID)
     job = Job(
         requests=tuple(cell.request for cell in cells),
         folder=Path.cwd(),

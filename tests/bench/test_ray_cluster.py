@@ -7,15 +7,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from small_runs import BASELINE, CLASSIFICATION
+from small_runs import BASELINE, CLASSIFICATION, cells_of, workspace_in
 
 from attacks.errors import RequestError
-from bench.cell import Cell
 from bench.executors.driver import Crew, swept_by
 from bench.executors.ray_cluster import RayCluster
 from bench.record import load_outcomes
-from bench.sweep import in_order, plan, sweep
-from bench.workspace import Workspace
+from bench.sweep import in_order, sweep
 
 ray = pytest.importorskip("ray")
 GRID = CLASSIFICATION | BASELINE | {"attack": ["pgd", "cw"], "n_test": 150, "search_steps": 2, "steps": 60}
@@ -34,17 +32,9 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     cluster.shutdown()
 
 
-def cells_in(workspace: Workspace) -> list[Cell]:
-    return plan({name: value if isinstance(value, list) else [value] for name, value in GRID.items()}, workspace)
-
-
-def workspace_in(folder: Path) -> Workspace:
-    return Workspace(results_dir=folder / "results", data_dir=folder / "data")
-
-
 def test_a_sweep_finishes_with_the_same_records_when_a_node_is_lost(tmp_path: Path, two_nodes: Any) -> None:
     shared, alone = workspace_in(tmp_path / "shared"), workspace_in(tmp_path / "alone")
-    cells = cells_in(shared)
+    cells = cells_of(shared, GRID)
     records = swept_by(Crew(executor="ray", address=two_nodes.address, jobs=2), cells, shared)
     lost = next(iter(two_nodes.worker_nodes))
     found = []
@@ -52,7 +42,7 @@ def test_a_sweep_finishes_with_the_same_records_when_a_node_is_lost(tmp_path: Pa
         if not found:
             two_nodes.remove_node(lost, allow_graceful=False)
         found.append(record)
-    again = cells_in(alone)
+    again = cells_of(alone, GRID)
     expected = in_order(again, sweep(again, alone))
     for one, other in zip(in_order(cells, found), expected, strict=True):
         assert one.status == "done"
@@ -65,9 +55,12 @@ def test_a_worker_must_fit_and_have_the_same_code(
     tmp_path: Path, two_nodes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = workspace_in(tmp_path)
-    cells = cells_in(workspace)
+    cells = cells_of(workspace, GRID)
     with pytest.raises(RequestError, match=r"no worker fits in the cluster: one takes 1 CPUs and 0\.5 GPUs"):
         list(swept_by(Crew(executor="ray", address=two_nodes.address, gpus=0.5), cells, workspace))
+    ray.shutdown()
+    with pytest.raises(RequestError, match="no worker fits in the cluster"):  # also when so many are asked for
+        list(swept_by(Crew(executor="ray", address=two_nodes.address, jobs=2, gpus=0.5), cells, workspace))
     ray.shutdown()
     monkeypatch.setattr("bench.executors.driver.program_version", lambda: "0123456789abcdef")
     with pytest.raises(RequestError, match=r"than the driver \(0123456789abcdef\)"):
