@@ -50,6 +50,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
             scores_of(select(fit_rows, role="fit", kind=("clean", "noisy"))),
             scores_of(select(fit_rows, role="fit", kind="adversarial")),
             spec.seed,
+            detector_spec.class_weight,
         )
         rows = stacked([fit_rows, test_rows])
         outcomes = decide(rows, decision, only_reached=only_reached)
@@ -62,7 +63,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         notes=attack_notes(outcomes, spec.attack_config)
         + vanishing_note(outcomes, follows_gradients=ATTACKS.get(spec.attack).follows_gradients)
         + _floor_note(spec, outcomes)
-        + _direction_note(decision)
+        + _direction_note(decision, detector.score_names)
         + _noise_notes(noise),
         stored={"detector": fitted.key, "test": crafted.keys, "fit": crafted_fit.keys},
         trace=crafted.trace,
@@ -115,12 +116,12 @@ def _floor_note(spec: RunSpec, outcomes: pd.DataFrame) -> list[str]:
     ]
 
 
-def _direction_note(decision: Decision) -> list[str]:
+def _direction_note(decision: Decision, score_names: tuple[str, ...]) -> list[str]:
     """Whether a density detector learned to flag low or high densities: the paper assumes low."""
     if len(decision.weights) != 1:
         return []
     side = "low" if decision.weights[0] < 0 else "high"
-    return [f"the logistic regression learned on set I to flag {side} log-density"]
+    return [f"the logistic regression learned on set I to flag {side} {score_names[0].replace('_', '-')}"]
 
 
 def _noise_notes(noise: dict[str, dict[str, float]]) -> list[str]:

@@ -33,8 +33,9 @@ _TEXT = (
     "protocol",
     "recipe",
     "counted",
+    "class_weight",
 )
-_TEXT_OPTIONS = ("prior", "regularizer", "encoder_init", "until", "noise")
+_TEXT_OPTIONS = ("prior", "regularizer", "encoder_init", "until", "noise", "density")
 _WHOLE = ("n_train", "n_fit", "n_test", "seed", "image_size", "channels")
 _WHOLE_OPTIONS = ("steps", "restarts", "search_steps", "queries", "targets", "embedding_dim", "epochs", "neighbors")
 _NUMBERS = ("noise_l2",)
@@ -46,6 +47,9 @@ _NUMBER_OPTIONS = (
     "learning_rate",
     "initial_c",
     "regularizer_weight",
+    "train_epsilon",
+    "train_learning_rate",
+    "head_rate",
 )
 REQUEST_OPTIONS = frozenset(_TEXT + _WHOLE + _NUMBERS)
 

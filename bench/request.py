@@ -19,14 +19,20 @@ from bench.spec import COUNTED, PROTOCOLS, ClassifierSpec, DetectorSpec, RunSpec
 from bench.threats import attack_config
 from bench.user_models.user_model import UserModel
 from defenses.contract import BuildRequest, ClassifierEntry, DetectorEntry
-from defenses.detectors.decision import FOLDS
+from defenses.detectors.decision import CLASS_WEIGHTS, FOLDS
 from defenses.networks.registry import FAMILIES
 from defenses.registry import DEFENSES
 from defenses.training.recipes import RECIPES
 
 TARGETS = ("none", "random", "least-likely")
-CHOICES = {"protocol": PROTOCOLS, "recipe": RECIPES, "counted": COUNTED, "precision": PRECISIONS}
-DETECTORS_ONLY = ("train_attack", "n_fit", "counted", "noise_l2")
+CHOICES = {
+    "protocol": PROTOCOLS,
+    "recipe": RECIPES,
+    "counted": COUNTED,
+    "precision": PRECISIONS,
+    "class_weight": CLASS_WEIGHTS,
+}
+DETECTORS_ONLY = ("train_attack", "n_fit", "counted", "noise_l2", "class_weight")
 LARGEST_SEED = 2**32  # what scikit-learn takes
 DEFAULT_SET_SIZE = 100  # images of set I and of set II, as in the paper's tables
 PAPER_TARGETS = {"digits": 3, "mnist": 3, "cifar10": 6}  # the classes behind the floors of Tables 3 to 5
@@ -55,6 +61,7 @@ class Request:
     n_test: int | None = None
     counted: str | None = None
     noise_l2: float | None = None
+    class_weight: str | None = None
     seed: int = 0
     image_size: int | None = None
     channels: int | None = None
@@ -148,6 +155,7 @@ def resolve(request: Request, dataset: Dataset, user_model: UserModel | None = N
             n_fit=n_fit,
             counted=request.counted or _counted(request),
             noise_l2=request.noise_l2,
+            class_weight=request.class_weight or "none",
         )
     _check_sizes(request.n_train, n_fit, n_test, dataset)
     return RunSpec(

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.canonical import content_hash
 
-SCHEMA = 2  # of the spec: part of every run's hash
+SCHEMA = 3  # of the spec: part of every run's hash
 PROTOCOLS = ("sound", "paper")
 COUNTED = ("reached", "all")
 
@@ -37,6 +37,7 @@ class DetectorSpec:
     counted: "reached" leaves adversarial images of set II that missed the confidence out of the rates, "all" counts
         them.
     noise_l2: mean L2 of the noisy images in pixel units; None makes it that of the adversarial images of their set.
+    class_weight: "none" or "balanced" classes in the logistic regression.
     """
 
     name: str
@@ -46,6 +47,7 @@ class DetectorSpec:
     n_fit: int
     counted: str
     noise_l2: float | None
+    class_weight: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

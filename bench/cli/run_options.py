@@ -113,6 +113,18 @@ RegularizerWeight = Annotated[str | None, option(DEFENSE, "lambda_1 (default the
 EncoderInit = Annotated[
     str | None, option(DEFENSE, "cifar10's ER encoder: scratch or imagenet (548 MB) (default scratch).", "NAME")
 ]
+HeadRate = Annotated[
+    str | None,
+    option(DEFENSE, "ER networks: the classifier's learning rate over the encoder's (default the recipe's).", "FLOAT"),
+]
+TrainLearningRate = Annotated[
+    str | None,
+    option(DEFENSE, "Adam's step in training; of ER networks the encoder's (default the recipe's).", "FLOAT"),
+]
+TrainEpsilon = Annotated[
+    str | None,
+    option(DEFENSE, "madry, er-classifier-at: L-infinity budget of training (default supplement Table 1's).", "FLOAT"),
+]
 AdversarialTraining = Annotated[
     bool,
     typer.Option("--adversarial-training", help="Watch the min-max trained classifier.", rich_help_panel=DETECTOR),
@@ -132,8 +144,15 @@ Counted = Annotated[
 NoiseL2 = Annotated[
     str | None, option(DETECTOR, "Mean L2 of the noisy images (default that of the adversarial ones).", "FLOAT")
 ]
+ClassWeight = Annotated[
+    str | None,
+    option(DETECTOR, "Of the logistic regression: none, or balanced between both classes (default none).", "NAME"),
+]
 Bandwidth = Annotated[
     str | None, option(DETECTOR, "kd, er*: of the kernel; auto by held-out likelihood (default auto).", "FLOAT")
+]
+Density = Annotated[
+    str | None, option(DETECTOR, "kd, er*: score by the log or the linear density (default log).", "NAME")
 ]
 Neighbors = Annotated[str | None, option(DETECTOR, "lid: k (default 20).", "INT")]
 Config = Annotated[

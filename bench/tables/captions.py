@@ -12,6 +12,8 @@ def caption(spec: dict[str, Any]) -> str:
     counted = f", counted: {detector['counted']}" if detector else ""
     if detector and detector["noise_l2"] is not None:
         counted += f", noise of L2 {detector['noise_l2']:g}"
+    if detector and detector.get("class_weight", "none") != "none":
+        counted += f", {detector['class_weight']} classes"
     sizes = f"set I {detector['n_fit']}, set II {spec['n_test']}" if detector else f"n {spec['n_test']}"
     n_train = spec["classifier"]["n_train"]
     trained_how = f"recipe {spec['recipe']}, {n_train} training images, " if n_train else ""  # a user's comes trained

@@ -20,7 +20,8 @@ from bench.tables.marks import mark
 if TYPE_CHECKING:
     import pandas as pd
 
-SET_OPTIONS = ("train_attack", "train_attack_config", "n_fit", "counted", "noise_l2")  # of a detector's spec
+# of a detector's spec
+SET_OPTIONS = ("train_attack", "train_attack_config", "n_fit", "counted", "noise_l2", "class_weight")
 FORMATS = ("latex", "markdown", "csv")
 DETECTOR_COLUMNS = (("acc_nadv", "ACC-NADV"), ("acc_com", "ACC-COM"))
 CLASSIFIER_COLUMNS = (("clean_accuracy", "clean accuracy"), ("robust_accuracy", "robust accuracy"))
@@ -91,7 +92,7 @@ def _group(record: Record) -> str:
     shared = {name: value for name, value in record.spec.items() if name not in ("defense", "classifier", "detector")}
     detector = record.spec["detector"]
     if detector:
-        shared |= {name: detector[name] for name in SET_OPTIONS}
+        shared |= {name: detector.get(name) for name in SET_OPTIONS}  # older records lack the newest ones
     classifier = {name: record.spec["classifier"][name] for name in ("family", "n_train", "seed")}
     bytes_of = {"dataset_digest": record.dataset_digest}
     return spelled(shared | classifier | bytes_of | {"is_detector": bool(detector)})

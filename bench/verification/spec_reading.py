@@ -40,7 +40,7 @@ def _run_spec(body: Mapping[str, Any]) -> RunSpec:
     }
     spec: RunSpec = _fill(RunSpec, body, parts)
     chosen = {"protocol": spec.protocol, "precision": spec.precision}
-    chosen |= {"counted": spec.detector.counted} if spec.detector else {}
+    chosen |= {"counted": spec.detector.counted, "class_weight": spec.detector.class_weight} if spec.detector else {}
     for name, value in chosen.items():
         if value not in CHOICES[name]:
             raise ValueError(f"unknown {name} '{value}'")

@@ -3,11 +3,15 @@
 Sources: [S] supplement Table 7 (networks) and Table 1 (adversarial training); Madry et al. 2018, arXiv:1706.06083.
 """
 
+from dataclasses import replace
+
 from defenses.contract import BuildRequest, Classifier, ClassifierEntry
 from defenses.networks.registry import build_baseline
 from defenses.training.classification import train_by_cross_entropy
 from defenses.training.contract import TrainingConfig
 from defenses.training.recipes import recipe_for
+
+_OPTIONS = frozenset({"epochs", "train_learning_rate"})
 
 
 def _build(family: str, classes: int, _config: TrainingConfig, seed: int) -> Classifier:
@@ -19,19 +23,17 @@ def _configure_standard(request: BuildRequest) -> TrainingConfig:
     return TrainingConfig(
         epochs=request.options.get("epochs", recipe.baseline_epochs),
         batch_size=recipe.batch_size,
-        learning_rate=recipe.baseline_learning_rate,
+        learning_rate=request.options.get("train_learning_rate", recipe.baseline_learning_rate),
         schedule=recipe.schedule,
     )
 
 
 def _configure_madry(request: BuildRequest) -> TrainingConfig:
     recipe = recipe_for(request.recipe, request.family)
-    return TrainingConfig(
+    return replace(
+        _configure_standard(request),
         epochs=request.options.get("epochs", recipe.adversarial_epochs),
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.baseline_learning_rate,
-        schedule=recipe.schedule,
-        adversarial=recipe.adversary,
+        adversarial=recipe.adversary_at(request.options.get("train_epsilon")),
     )
 
 
@@ -39,7 +41,7 @@ STANDARD = ClassifierEntry(
     name="standard",
     summary="the baseline network, plain training",
     source="supplement Table 7",
-    options=frozenset({"epochs"}),
+    options=_OPTIONS,
     configure=_configure_standard,
     build=_build,
     train=train_by_cross_entropy,
@@ -49,7 +51,7 @@ MADRY = ClassifierEntry(
     name="madry",
     summary="the baseline network, trained on PGD examples",
     source="Madry et al. 2018, arXiv:1706.06083; supplement Table 1",
-    options=frozenset({"epochs"}),
+    options=_OPTIONS | {"train_epsilon"},
     configure=_configure_madry,
     build=_build,
     train=train_by_cross_entropy,

@@ -10,7 +10,7 @@ from defenses.networks.registry import FAMILIES, build_er_network
 from defenses.training.embedding_regularized import EmbeddingConfig, train_embedding_regularized
 from defenses.training.recipes import recipe_for
 
-_E_CLA_OPTIONS = frozenset({"epochs", "embedding_dim", "encoder_init"})
+_E_CLA_OPTIONS = frozenset({"epochs", "embedding_dim", "encoder_init", "head_rate", "train_learning_rate"})
 _ER_OPTIONS = _E_CLA_OPTIONS | {"prior", "regularizer", "regularizer_weight"}
 
 
@@ -36,14 +36,15 @@ def _configure(request: BuildRequest) -> EmbeddingConfig:
         head_rate=recipe.head_rate,
         schedule=recipe.schedule,
     )
-    return replace(config, **request.options)
+    names = {"train_learning_rate": "learning_rate"}  # plain `learning_rate` is an attack's
+    return replace(config, **{names.get(name, name): value for name, value in request.options.items()})
 
 
 def _configure_adversarial(request: BuildRequest) -> EmbeddingConfig:
     recipe = recipe_for(request.recipe, request.family)
     options = {"epochs": recipe.adversarial_epochs} | dict(request.options)
-    config = _configure(replace(request, options=options))
-    return replace(config, adversarial=recipe.adversary)
+    adversary = recipe.adversary_at(options.pop("train_epsilon", None))
+    return replace(_configure(replace(request, options=options)), adversarial=adversary)
 
 
 def _configure_e_cla(request: BuildRequest) -> EmbeddingConfig:
@@ -69,7 +70,7 @@ ER_CLASSIFIER_AT = ClassifierEntry(
     name="er-classifier-at",
     summary="the ER-Classifier with min-max training",
     source="supplement A, Tables 1 and 8",
-    options=_ER_OPTIONS,
+    options=_ER_OPTIONS | {"train_epsilon"},
     configure=_configure_adversarial,
     build=_build,
     train=train_embedding_regularized,

@@ -14,6 +14,7 @@ from attacks.errors import RequestError
 
 Scores = NDArray[np.float64]
 FOLDS = 5
+CLASS_WEIGHTS = ("none", "balanced")
 STRENGTHS = tuple(float(strength) for strength in np.geomspace(1e-4, 1e4, 10))  # scikit-learn's own default grid
 LOWEST_LOG_DENSITY = -1e6  # stands in for -inf, which no regression can weigh
 
@@ -39,13 +40,15 @@ class Decision:
         return 1 / (1 + np.exp(-np.clip(log_odds, -500, 500)))
 
 
-def fit_decision(negatives: Scores, positives: Scores, seed: int) -> Decision:
+def fit_decision(negatives: Scores, positives: Scores, seed: int, class_weight: str = "none") -> Decision:
     """Fit on set I.
 
     Args:
         negatives: (n, scores) of clean and noisy images.
         positives: (m, scores) of adversarial images.
         seed: of the cross-validation's folds.
+        class_weight: "none" lets every image count as one; "balanced" lets both classes count alike, in the loss and
+            in the choice of its strength.
 
     Raises:
         RequestError: fewer positives or negatives than folds.
@@ -63,7 +66,9 @@ def fit_decision(negatives: Scores, positives: Scores, seed: int) -> Decision:
     mean, spread = scores.mean(axis=0), scores.std(axis=0)
     scale = np.where(np.ptp(scores, axis=0) > 0, spread, 1.0)  # a constant score is left at zero; its spread may not be
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    regression = LogisticRegressionCV(Cs=STRENGTHS, cv=folds, scoring="accuracy", max_iter=1000)
+    weighted = {"scoring": "balanced_accuracy", "class_weight": "balanced"}
+    weighting = weighted if class_weight == "balanced" else {"scoring": "accuracy"}
+    regression = LogisticRegressionCV(Cs=STRENGTHS, cv=folds, max_iter=1000, **weighting)
     with warnings.catch_warnings():  # releases announce changes of defaults that play no part here
         warnings.simplefilter("ignore", FutureWarning)
         regression.fit((scores - mean) / scale, labels)

@@ -17,11 +17,15 @@ import torch
 from torch import Generator, Tensor
 
 from attacks.checks import require_positive
+from attacks.errors import RequestError
+from attacks.registration import unknown_name
 from defenses.contract import Classifier, DetectorEntry, device_of
 from defenses.detectors.class_density import ClassDensity, choose_bandwidth, require_enough
 from defenses.training.contract import ImageSource
 
 GRID = tuple(float(bandwidth) for bandwidth in np.geomspace(0.1, 10, 21))
+DENSITIES = ("log", "linear")
+_OPTIONS = frozenset({"bandwidth", "density"})
 BATCH = 100  # images that pass the network at once
 
 Represent = Callable[[Classifier, Tensor], Tensor]
@@ -29,29 +33,36 @@ Represent = Callable[[Classifier, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DensityConfig:
-    """bandwidth: of the kernel, in the detector's own convention; None chooses it by held-out likelihood."""
+    """What a density detector's score is.
+
+    bandwidth: of the kernel, in the detector's own convention; None chooses it by held-out likelihood.
+    density: "log" scores by the log-density, "linear" by the density itself.
+    """
 
     bandwidth: float | None = None
+    density: str = "log"
 
     def __post_init__(self) -> None:
+        if self.density not in DENSITIES:
+            raise RequestError(unknown_name("density", self.density, list(DENSITIES)))
         if self.bandwidth is not None:
             require_positive("bandwidth", self.bandwidth)
 
 
 class DensityDetector:
-    """Scores an image by the log-density of its representation under its predicted class."""
+    """Scores an image by the (log-)density of its representation under its predicted class."""
 
-    score_names: tuple[str, ...] = ("log_density",)
-
-    def __init__(self, density: ClassDensity, represent: Represent) -> None:
+    def __init__(self, density: ClassDensity, represent: Represent, *, is_log: bool) -> None:
         self.density = density
+        self.score_names: tuple[str, ...] = ("log_density",) if is_log else ("density",)
         self._represent = represent
+        self._is_log = is_log
 
     def scores(self, classifier: Classifier, images: Tensor, predictions: Tensor) -> Tensor:
-        """Images (n, c, h, w), predicted classes (n,) int64 -> (n, 1) float64, natural log of a density."""
+        """Images (n, c, h, w), predicted classes (n,) int64 -> (n, 1) float64, a density or its natural logarithm."""
         queries = represent_all(self._represent, classifier, images)
-        device = queries.device
-        return self.density.log_density(queries, predictions.to(device))[:, None].cpu()
+        log_density = self.density.log_density(queries, predictions.to(queries.device))[:, None].cpu()
+        return log_density if self._is_log else log_density.exp()
 
     def tensors(self) -> dict[str, Tensor]:
         """Points (n, d) float64, labels (n,) int64, bandwidth () float64."""
@@ -88,12 +99,13 @@ def _fit(
         chosen = choose_bandwidth(points, labels, grid, Generator().manual_seed(seed))
     else:
         chosen = config.bandwidth / sigma_over_h
-    return DensityDetector(ClassDensity(points=points, labels=labels, bandwidth=chosen), represent)
+    density = ClassDensity(points=points, labels=labels, bandwidth=chosen)
+    return DensityDetector(density, represent, is_log=config.density == "log")
 
 
-def _restore(represent: Represent, tensors: dict[str, Tensor], _config: DensityConfig) -> DensityDetector:
+def _restore(represent: Represent, tensors: dict[str, Tensor], config: DensityConfig) -> DensityDetector:
     density = ClassDensity(points=tensors["points"], labels=tensors["labels"], bandwidth=float(tensors["bandwidth"]))
-    return DensityDetector(density, represent)
+    return DensityDetector(density, represent, is_log=config.density == "log")
 
 
 def _er_entry(
@@ -106,7 +118,7 @@ def _er_entry(
         classifier=classifier,
         adversarial_classifier=adversarial_classifier,
         embedding=embedding,
-        options=frozenset({"bandwidth"}),
+        options=_OPTIONS,
         config=DensityConfig,
         check=_check,
         fit=partial(_fit, Classifier.embedding, math.sqrt(2)),
@@ -120,7 +132,7 @@ KD = DetectorEntry(
     source="Feinman et al. 2017, arXiv:1703.00410",
     classifier="standard",
     adversarial_classifier="madry",
-    options=frozenset({"bandwidth"}),
+    options=_OPTIONS,
     config=DensityConfig,
     check=_check,
     fit=partial(_fit, Classifier.features, 1.0),

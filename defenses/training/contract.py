@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler
 
+from attacks.checks import require_positive
 from attacks.pgd import PgdConfig
 from defenses.training.state import State
 
@@ -42,6 +43,9 @@ class TrainingConfig:
     learning_rate: float
     schedule: str = "constant"
     adversarial: PgdConfig | None = None
+
+    def __post_init__(self) -> None:
+        require_positive("train_learning_rate", self.learning_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

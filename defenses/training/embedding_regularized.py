@@ -47,6 +47,7 @@ class EmbeddingConfig(TrainingConfig):
     encoder_init: str = "scratch"
 
     def __post_init__(self) -> None:
+        TrainingConfig.__post_init__(self)
         require_positive("embedding_dim", self.embedding_dim)
         require_positive("head_rate", self.head_rate)
         require_not_negative("regularizer_weight", self.regularizer_weight)

@@ -40,6 +40,13 @@ class Recipe:
     schedule: str
     adversary: PgdConfig
 
+    def adversary_at(self, epsilon: float | None) -> PgdConfig:
+        """The attack of min-max training in another ball, its step scaled alike; `RequestError` outside (0, 1]."""
+        if epsilon is None:
+            return self.adversary
+        step_size = self.adversary.step_size * epsilon / self.adversary.epsilon
+        return replace(self.adversary, epsilon=epsilon, step_size=step_size)
+
 
 def _paper(
     *, epochs: int, batch_size: int, learning_rate: float, regularizer_weight: float, adversary: PgdConfig
