@@ -74,7 +74,7 @@ def check_request(request: Request) -> None:
     for name, known in CHOICES.items():
         value = getattr(request, name)
         if value is not None and value not in known:
-            raise RequestError(unknown_name(name, value, list(known)))
+            raise RequestError(unknown_name(name.replace("_", " "), value, list(known)))
     if request.train_attack is not None:
         ATTACKS.get(request.train_attack)
     check_backend(BACKENDS.get(request.backend), attack, request.options)

@@ -16,9 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from attacks.checks import require_positive
-from attacks.errors import RequestError
-from attacks.registration import unknown_name
+from attacks.checks import require_choice, require_positive
 from defenses.contract import Classifier, DetectorEntry, device_of
 from defenses.detectors.class_density import ClassDensity, choose_bandwidth, require_enough
 from defenses.training.contract import ImageSource
@@ -43,8 +41,7 @@ class DensityConfig:
     density: str = "log"
 
     def __post_init__(self) -> None:
-        if self.density not in DENSITIES:
-            raise RequestError(unknown_name("density", self.density, list(DENSITIES)))
+        require_choice("density", self.density, DENSITIES)
         if self.bandwidth is not None:
             require_positive("bandwidth", self.bandwidth)
 
