@@ -34,9 +34,9 @@ def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
     used: set[str] = set()
     for combination in product(*values.values()):
         chosen = dict(zip(values, combination, strict=True))
-        taken = _taken(chosen)
+        taken = taken_options(chosen["defense"], chosen["attack"])
         used |= taken & set(chosen)
-        request = _request({name: value for name, value in chosen.items() if name in taken})
+        request = as_request({name: value for name, value in chosen.items() if name in taken})
         if request not in cells:
             check_request(request)
             cells.append(request)
@@ -49,8 +49,9 @@ def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
     return cells
 
 
-def _taken(chosen: Mapping[str, Any]) -> set[str]:
-    defense, attack = DEFENSES.get(chosen["defense"]), ATTACKS.get(chosen["attack"])
+def taken_options(defense_name: str, attack_name: str) -> set[str]:
+    """Names of all options, of the request and of its parts, that a cell takes."""
+    defense, attack = DEFENSES.get(defense_name), ATTACKS.get(attack_name)
     taken = options_taken(defense, attack.config) | REQUEST_OPTIONS
     taken -= TRAINING if defense is USER_MODEL else USER_MODELS_ONLY
     return taken if isinstance(defense, DetectorEntry) else taken - set(DETECTORS_ONLY)
@@ -76,7 +77,8 @@ def _all_taken(values: Mapping[str, Sequence[Any]]) -> set[str]:
     }
 
 
-def _request(chosen: Mapping[str, Any]) -> Request:
+def as_request(chosen: Mapping[str, Any]) -> Request:
+    """The request whose fields and options are named together, with underscores."""
     fields = {name: value for name, value in chosen.items() if name in REQUEST_OPTIONS}
     options = {name: value for name, value in chosen.items() if name not in REQUEST_OPTIONS}
     return Request(**fields, options=options)

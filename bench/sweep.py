@@ -23,6 +23,7 @@ from bench.user_models.model_checks import MOST_IMAGES, check_user_model
 from bench.user_models.user_model import UserModel, load_user_model
 from bench.workspace import Workspace
 
+Datasets = dict[tuple[str, int | None, int | None], Dataset]  # by name, image size and channels
 log = logging.getLogger("erbench")
 
 
@@ -39,44 +40,48 @@ def plan(values: Mapping[str, Sequence[Any]], workspace: Workspace) -> list[Cell
     return plan_requests(expand(values), workspace)
 
 
-def plan_requests(requests: Sequence[Request], workspace: Workspace) -> list[Cell]:
-    """Turn requests into cells; as `plan`."""
-    datasets: dict[tuple[Any, ...], Dataset] = {}
+def plan_requests(requests: Sequence[Request], workspace: Workspace, datasets: Datasets | None = None) -> list[Cell]:
+    """Turn requests into cells; as `plan`. Datasets that are loaded already are taken from `datasets`, others added."""
+    datasets = {} if datasets is None else datasets
     models: dict[tuple[Any, ...], tuple[UserModel, str]] = {}
     cells = []
     for request in requests:
-        key = (request.dataset, request.image_size, request.channels)
-        if key not in datasets:
-            datasets[key] = _load(request, workspace)
+        dataset = load(request.dataset, workspace, datasets, size=request.image_size, channels=request.channels)
         user_model, fault = None, ""
         if request.model is not None:
             follows_gradients = ATTACKS.get(request.attack).follows_gradients
-            model_key = (request.model, request.weights, key, follows_gradients)
+            model_key = (request.model, request.weights, dataset.digest, follows_gradients)
             if model_key not in models:
-                models[model_key] = _load_model(request, datasets[key], workspace)
+                models[model_key] = _load_model(request, dataset, workspace)
             user_model, fault = models[model_key]
-        spec = resolve(request, datasets[key], user_model)
+        spec = resolve(request, dataset, user_model)
         if workspace.traced and spec.backend != "native":
             raise RequestError(f"--trace looks into our own attacks; {spec.backend}'s steps cannot be seen")
         if spec.detector is not None:
-            check_detector(spec.detector, spec.classifier, datasets[key])
-        cells.append(Cell(request=request, spec=spec, dataset=datasets[key], user_model=user_model, fault=fault))
+            check_detector(spec.detector, spec.classifier, dataset)
+        cells.append(Cell(request=request, spec=spec, dataset=dataset, user_model=user_model, fault=fault))
     if cells and all(cell.fault for cell in cells):
         raise ModelError(cells[0].fault)
     return cells
 
 
-def _load(request: Request, workspace: Workspace) -> Dataset:
-    return load_dataset(
-        request.dataset,
-        LoadRequest(
-            data_dir=workspace.data_dir,
-            download=workspace.download,
-            image_size=request.image_size,
-            channels=request.channels,
-            progress=workspace.progress,
-        ),
-    )
+def load(
+    name: str, workspace: Workspace, datasets: Datasets, *, size: int | None = None, channels: int | None = None
+) -> Dataset:
+    """A dataset, its images converted where `size` or `channels` say so; from `datasets`, or added to them."""
+    key = (name, size, channels)
+    if key not in datasets:
+        datasets[key] = load_dataset(
+            name,
+            LoadRequest(
+                data_dir=workspace.data_dir,
+                download=workspace.download,
+                image_size=size,
+                channels=channels,
+                progress=workspace.progress,
+            ),
+        )
+    return datasets[key]
 
 
 def _load_model(request: Request, dataset: Dataset, workspace: Workspace) -> tuple[UserModel, str]:

@@ -1,6 +1,8 @@
-"""The paper's detection numbers, looked up by what a run is.
+"""The paper's tables as data, and its detection numbers, looked up by what a run is.
 
-Source: supplement, Tables 3 to 5 (`tables_3_4_5.csv`) and Table 6 (`table_6.csv`), transcribed; percentages.
+Source: supplement, transcribed: Tables 3 to 5 (`tables_3_4_5.csv`) and Table 6 (`table_6.csv`), in percentages;
+Tables 1, 7 and 8 (`table_1.csv`, `table_7.csv`, `table_8.csv`). The discriminator, which G describes in a sentence, is
+a column of Table 8.
 """
 
 import csv
@@ -56,19 +58,20 @@ def _is_the_papers(dataset: str, method: str, config: dict[str, Any]) -> bool:
 def _high_confidence() -> dict[tuple[str, str, float, str], Published]:
     return {
         (row["dataset"], row["train_attack"], float(row["confidence"]), row["method"]): _cell(row["table"], row)
-        for row in _rows("tables_3_4_5.csv")
+        for row in rows("tables_3_4_5.csv")
     }
 
 
 @cache
 def _table_6() -> dict[tuple[str, str, str], Published]:
-    return {(row["dataset"], row["attack"], row["method"]): _cell("6", row) for row in _rows("table_6.csv")}
+    return {(row["dataset"], row["attack"], row["method"]): _cell("6", row) for row in rows("table_6.csv")}
 
 
 def _cell(table: str, row: dict[str, str]) -> Published:
     return Published(table=table, acc_nadv=float(row["acc_nadv"]) / 100, acc_com=float(row["acc_com"]) / 100)
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def rows(name: str) -> list[dict[str, str]]:
+    """The rows of a transcribed table by the name of its file, one dict a row, every value as printed."""
     with files("bench.paper").joinpath(name).open(encoding="utf-8") as file:
         return list(csv.DictReader(file))

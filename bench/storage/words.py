@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.storage.store import Store
 
-KINDS = ("classifiers", "detectors", "crafted", "logits", "checkpoints")
+KINDS = ("classifiers", "detectors", "crafted", "logits", "checkpoints", "studies")
 
 
 def in_words(kind: str, key: str, store: Store, datasets: Mapping[str, str]) -> str:
@@ -68,4 +68,10 @@ def _checkpoint(spec: Any, store: Store, datasets: Mapping[str, str]) -> str:
     return f"training of {_classifier(spec['classifier'], store, datasets)}"
 
 
-_WORDS = dict(zip(KINDS, (_classifier, _detector, _crafted, _logits, _checkpoint), strict=True))
+def _study(spec: Any, store: Store, datasets: Mapping[str, str]) -> str:
+    del store
+    dataset = datasets.get(spec["identity"].get("dataset", ""), "")
+    return f"{spec['study']} of {dataset}" if dataset else str(spec["study"])
+
+
+_WORDS = dict(zip(KINDS, (_classifier, _detector, _crafted, _logits, _checkpoint, _study), strict=True))

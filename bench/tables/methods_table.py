@@ -15,6 +15,7 @@ from bench.paper.published import Published, published_for
 from bench.record import Record
 from bench.tables.captions import caption
 from bench.tables.differences import name_apart
+from bench.tables.latex import environment, escape
 from bench.tables.marks import mark
 
 if TYPE_CHECKING:
@@ -26,21 +27,7 @@ FORMATS = ("latex", "markdown", "csv")
 DETECTOR_COLUMNS = (("acc_nadv", "ACC-NADV"), ("acc_com", "ACC-COM"))
 CLASSIFIER_COLUMNS = (("clean_accuracy", "clean accuracy"), ("robust_accuracy", "robust accuracy"))
 UNDER_ATTACK = ("acc_com", "robust_accuracy")  # what vanishing gradients make look better than it is
-LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "%": r"\%",
-    "&": r"\&",
-    "_": r"\_",
-    "#": r"\#",
-    "κ": r"$\kappa$",
-    "⁻": r"$^-$",
-    "→": r"$\to$",
-}
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,19 +202,6 @@ def _markdown(table: MethodsTable) -> str:
 
 
 def _latex(table: MethodsTable) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("bench"),
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        autoescape=False,  # the output is LaTeX, escaped by `_escape`
-    )
     titles = [title for _, title in table.columns]
     ours, count = [*titles, *_attack_titles(table)], len(titles)
     last = len(ours) + 1
@@ -235,14 +209,10 @@ def _latex(table: MethodsTable) -> str:
     if table.has_paper:
         number = next(paper.table for paper in table.paper if paper)
         groups.append({"title": f"paper, Table {number}", "span": count, "first": last + 1, "last": last + count})
-    return environment.get_template("methods.tex.j2").render(
+    return environment().get_template("methods.tex.j2").render(
         runs=", ".join(record.run_id for record in table.records),
-        caption=_escape(table.caption) + ".",
+        caption=escape(table.caption) + ".",
         columns=[*ours, *(titles if table.has_paper else [])],
         groups=groups,
-        rows=[[_escape(cell) for cell in row] for row in _cells(table)],
+        rows=[[escape(cell) for cell in row] for row in _cells(table)],
     )
-
-
-def _escape(text: str) -> str:
-    return "".join(LATEX_SPECIAL.get(character, character) for character in text)

@@ -1,0 +1,59 @@
+"""Ours beside the paper's: a number with its interval, and whether the paper's lies in it, above or below."""
+
+from dataclasses import dataclass
+
+from bench.metrics.over_seeds import Estimate
+from bench.paper.contract import Entry
+
+BETTER, EQUAL, WORSE, UNKNOWN = "better", "equal", "worse", "n/a"
+MARKS = {BETTER: " ▲", EQUAL: " =", WORSE: " ▼"}
+EXPLAINED = (
+    "Ours as mean over seeds with 95 % interval; Δ is ours minus the paper's, in points: ▲ better, ▼ worse than the "
+    "paper beyond our interval (bold), = within it"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One number of ours and the paper's, both shares in [0, 1]; higher is better. paper: None where it has none."""
+
+    ours: Estimate
+    paper: float | None
+
+    @property
+    def verdict(self) -> str:
+        """`BETTER` or `WORSE` than the paper beyond our interval, `EQUAL` within it, `UNKNOWN` without a number."""
+        if self.paper is None or self.ours.low is None or self.ours.high is None:
+            return UNKNOWN
+        if self.paper < self.ours.low:
+            return BETTER
+        return WORSE if self.paper > self.ours.high else EQUAL
+
+    def entries(self) -> tuple[Entry, Entry, Entry]:
+        """Ours with its interval, the paper's, and the difference, in percent."""
+        is_beyond = self.verdict in (BETTER, WORSE)
+        theirs = "–" if self.paper is None else f"{100 * self.paper:.2f}"
+        if self.paper is None or self.ours.value is None:
+            return Entry(text=percent(self.ours)), Entry(text=theirs), Entry(text="–")
+        difference = f"{100 * (self.ours.value - self.paper):+.1f}{MARKS.get(self.verdict, '')}".replace("-", "−")
+        return Entry(text=percent(self.ours)), Entry(text=theirs), Entry(text=difference, bold=is_beyond)
+
+
+def percent(estimate: Estimate) -> str:
+    """A share: "97.5 [92.3, 99.1]"."""
+    if estimate.value is None:
+        return "n/a"
+    shown = f"{100 * estimate.value:.1f}"
+    if estimate.low is None or estimate.high is None:
+        return shown
+    return f"{shown} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def decimal(estimate: Estimate, digits: int = 2) -> str:
+    """Any other number: "0.86 [0.80, 0.92]", without an interval for a single seed."""
+    if estimate.value is None:
+        return "n/a"
+    shown = f"{estimate.value:.{digits}f}"
+    if estimate.low is None or estimate.high is None:
+        return shown
+    return f"{shown} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

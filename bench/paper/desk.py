@@ -1,0 +1,154 @@
+"""The desk an artifact is put together at: it gives records, classifiers and studies, computed or only collected."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from attacks.errors import RequestError
+from attacks.registry import ATTACKS
+from bench.cell import Cell, cell_names
+from bench.code_version import code_version
+from bench.command_line import command_line
+from bench.datasets.contract import Dataset
+from bench.executors.driver import Crew, swept_by
+from bench.fitting import FittedClassifier, fit_classifier, is_fitted
+from bench.grid import as_request, taken_options
+from bench.paper.contract import PaperRequest
+from bench.paper.missing import Missing, MissingError
+from bench.pipeline import known_record
+from bench.record import Record
+from bench.request import Request
+from bench.storage.store import Item
+from bench.sweep import Datasets, in_order, load, plan_requests
+from bench.workspace import Workspace
+
+STUDIES = "studies"  # kind in the store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where one artifact is put together.
+
+    artifact: its name; request: what it is asked for.
+    workspace: where things are computed and kept; crew: who runs cells.
+    collects: compute nothing; what is missing raises `MissingError`.
+    datasets: loaded so far, shared between desks.
+    """
+
+    artifact: str
+    request: PaperRequest
+    workspace: Workspace
+    crew: Crew = field(default_factory=Crew)
+    collects: bool = False
+    datasets: Datasets = field(default_factory=dict)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset that the artifact is asked of."""
+        return load(self.request.dataset, self.workspace, self.datasets)
+
+    @property
+    def command(self) -> str:
+        """The command that makes this artifact."""
+        request = self.request
+        words = ["bench", "paper", self.artifact, "--dataset", request.dataset, "--recipe", request.recipe]
+        words += ["--seeds", str(len(request.seeds))]
+        for name, value in {**request.settings, **request.options}.items():
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [f"--{name.replace('_', '-')}", shown]
+        return shlex.join(words)
+
+    def records(self, wanted: Sequence[Mapping[str, Any]]) -> list[Record]:
+        """The records of cells, in their order; one that gave no numbers is among them, with its status.
+
+        Args:
+            wanted: a cell each, by option name with underscores: `defense`, `attack`, and what sets the cell apart.
+                Dataset, recipe and settings are the request's; a setting goes to the cells that take it.
+
+        Raises:
+            MissingError: something is missing and only to be collected.
+            RequestError: a cell cannot be had on this dataset.
+        """
+        requests = [self._request(options) for options in wanted]
+        cells = plan_requests(requests, self.workspace, self.datasets)
+        if self.collects:
+            return self._collected(cells)
+        return in_order(cells, swept_by(self.crew, cells, self.workspace, keep_errors=True))
+
+    def classifier(self, defense: str, seed: int, **options: Any) -> FittedClassifier:
+        """A fitted classifier, trained now unless it is stored.
+
+        Args:
+            defense: a registered classifier.
+            seed: of its training.
+            **options: of its training, beyond the request's settings.
+
+        Raises:
+            MissingError: it is missing and only to be collected.
+            NotConvergedError: its training ends without a usable model.
+        """
+        request = self._request({"defense": defense, "attack": "fgsm", "seed": seed} | options)
+        (cell,) = plan_requests([request], self.workspace, self.datasets)
+        spec = cell.spec.classifier
+        if cell.spec.detector is not None:
+            raise RequestError(f"'{defense}' is a detector; {self.artifact} looks at classifiers")
+        if self.collects and not is_fitted(spec, cell.dataset, self.workspace):
+            raise MissingError([Missing(what=f"{defense}, seed {seed}", command=self.command)])
+        return fit_classifier(spec, cell.dataset, self.workspace)
+
+    def study(
+        self,
+        kind: str,
+        identity: Mapping[str, Any],
+        code: Callable[..., Any],
+        compute: Callable[[], tuple[dict[str, Tensor], dict[str, Any]]],
+    ) -> Item:
+        """Something computed that is no run, from the store when it was computed before.
+
+        Args:
+            kind: of study, a few words with dashes.
+            identity: everything its numbers follow from, as JSON takes it.
+            code: the function behind it; edits of its module, and of what that imports, make the study anew.
+            compute: () -> (tensors by name, other numbers by name).
+
+        Raises:
+            MissingError: it is missing and only to be collected.
+        """
+        store = self.workspace.store
+        spec = {"study": kind, "identity": dict(identity), "code": code_version(code)}
+        key = store.key(STUDIES, spec)
+        if self.collects and not store.holds(STUDIES, key):
+            raise MissingError([Missing(what=kind, command=self.command)])
+
+        def make() -> Item:
+            tensors, details = compute()
+            return store.save(STUDIES, key, spec=spec, tensors=tensors, details=details)
+
+        return store.once(STUDIES, key, make)
+
+    def study_key(self, item: Item) -> str:
+        """The key that a study has in the store."""
+        return self.workspace.store.key(STUDIES, item.spec)
+
+    def _request(self, options: Mapping[str, Any]) -> Request:
+        whole = {"dataset": self.request.dataset, "recipe": self.request.recipe} | dict(options)
+        defense, attack = str(whole["defense"]), str(whole["attack"])
+        ATTACKS.get(attack)
+        taken = taken_options(defense, attack)
+        settings = {name: value for name, value in self.request.settings.items() if name in taken}
+        return as_request(settings | whole)
+
+    def _collected(self, cells: Sequence[Cell]) -> list[Record]:
+        names, found, missing = cell_names(cells), [], []
+        for cell in cells:
+            record = known_record(cell, self.workspace)
+            if record is not None and record.status != "error":
+                found.append(record)
+            else:
+                missing.append(Missing(what=names[cell.run_id], command=command_line(cell.request)))
+        if missing:
+            raise MissingError(missing, of=len(cells))
+        return found

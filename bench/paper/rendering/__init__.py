@@ -1,0 +1,1 @@
+"""An artifact as files: LaTeX, Markdown, CSV, PNG and PDF."""

@@ -1,0 +1,38 @@
+"""The sentence below an artifact: everything its numbers follow from."""
+
+from bench.canonical import content_hash
+from bench.paper.contract import ArtifactEntry, Made, PaperRequest
+
+
+def caption_of(entry: ArtifactEntry, request: PaperRequest, made: Made) -> str:
+    """What a reader must know: title, dataset, recipe, settings, n, seeds, spec hash, and how to read the signs."""
+    parts = [f"dataset {dataset_label(request.dataset)}"] if entry.families else []
+    parts += [f"recipe {request.recipe}"] + [
+        f"{name.replace('_', ' ')} {_shown(value)}" for name, value in {**request.settings, **request.options}.items()
+    ]
+    if made.counted:
+        parts.append(made.counted)
+    if entry.has_seeds:
+        parts.append(_seeds(request.seeds))
+    parts.append(f"spec {spec_hash(request, made)}")
+    legend = f" {made.legend}." if made.legend else ""
+    return f"{made.title}. {'; '.join(parts)[:1].upper()}{'; '.join(parts)[1:]}.{legend}"
+
+
+def spec_hash(request: PaperRequest, made: Made) -> str:
+    """A hash over the run hashes and store keys behind an artifact; over what was asked for where there are none."""
+    return content_hash(sorted(made.keys) if made.keys else request)
+
+
+def dataset_label(name: str) -> str:
+    """A dataset in captions: a folder by its own name, "cifar10-jpeg", whatever folders it lies in."""
+    kind, _, path = name.partition(":")
+    return path.rstrip("/").rpartition("/")[2] if kind == "folder" else name
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,73 @@
+"""The files of an artifact, written whole into `results/paper/<dataset>/<recipe>/`."""
+
+import re
+from pathlib import Path
+
+from bench.files import write_atomically, write_text
+from bench.paper.contract import ArtifactEntry, Made, PaperRequest
+from bench.paper.rendering.captions import caption_of, dataset_label
+from bench.paper.rendering.text import to_csv, to_latex, to_markdown
+
+DOCUMENT = "all.tex"
+PICTURE_DPI = 150
+EVERY_DATASET = "every-dataset"
+
+
+def folder_of(entry: ArtifactEntry, request: PaperRequest, results_dir: Path) -> Path:
+    """Where an artifact's files go; those that take no dataset have a folder of their own."""
+    dataset = dataset_label(request.dataset) if entry.families else EVERY_DATASET
+    return results_dir / "paper" / re.sub(r"[^\w.-]+", "-", dataset) / request.recipe
+
+
+def save_artifact(
+    entry: ArtifactEntry, request: PaperRequest, made: Made, *, command: str, results_dir: Path
+) -> list[Path]:
+    """Write LaTeX, Markdown, CSV and, for figures, PNG and PDF; then the document that joins the folder's artifacts.
+
+    Returns:
+        The artifact's files, the one to read first in front.
+
+    Raises:
+        StorageError: the folder cannot be written to.
+    """
+    folder, name = folder_of(entry, request, results_dir), entry.name
+    caption = caption_of(entry, request, made)
+    files = []
+    if made.figure is not None:
+        for ending in ("png", "pdf"):
+            files.append(folder / f"{name}.{ending}")
+            write_atomically(files[-1], lambda path, kind=ending: _save_figure(made, path, kind))  # type: ignore[misc]
+    pictures = {ending: f"{name}.{ending}" if made.figure is not None else "" for ending in ("png", "pdf")}
+    texts = {
+        "md": to_markdown(made, caption, command=command, picture=pictures["png"]),
+        "tex": to_latex(made, caption, command=command, picture=pictures["pdf"]),
+        "csv": to_csv(made),
+    }
+    for ending, text in texts.items():
+        files.append(folder / f"{name}.{ending}")
+        write_atomically(files[-1], lambda path, text=text: write_text(path, text))  # type: ignore[misc]
+    write_atomically(folder / DOCUMENT, lambda path: write_text(path, document_of(folder)))
+    return sorted(files, key=lambda path: path.suffix != ".md")
+
+
+def document_of(folder: Path) -> str:
+    """A LaTeX document of all artifacts in a folder, for any engine."""
+    names = sorted((path.name for path in folder.glob("*.tex") if path.name != DOCUMENT), key=_by_number)
+    inputs = "".join(f"\\input{{{name}}}\n\\clearpage\n" for name in names)
+    return (
+        "\\documentclass{article}\n\\usepackage[margin=2cm]{geometry}\n\\usepackage{booktabs,graphicx}\n"
+        f"\\begin{{document}}\n{inputs}\\end{{document}}\n"
+    )
+
+
+def _by_number(name: str) -> tuple[str, int]:
+    """table2 before table10, tables after figures."""
+    match = re.match(r"([a-z]+)(\d*)", name)
+    assert match is not None
+    return match[1], int(match[2] or 0)
+
+
+def _save_figure(made: Made, path: Path, kind: str) -> None:
+    assert made.figure is not None
+    stable = {"metadata": {"CreationDate": None}} if kind == "pdf" else {}  # so that the same numbers give the same file
+    made.figure.savefig(path, format=kind, dpi=PICTURE_DPI, bbox_inches="tight", **stable)
