@@ -41,7 +41,7 @@ def _make(desk: Desk) -> Made:
         title="Parameters of adversarial training in force",
         table=PaperTable(columns=_COLUMNS, blocks=(tuple(_row(datum) for datum in data),)),
         data=tuple(data),
-        findings=(*_findings(data), *(disagreeing or (f"{' and '.join(TRAINED_ON_PGD)} are configured with them.",))),
+        findings=(*_findings(data), *(disagreeing or [f"{' and '.join(TRAINED_ON_PGD)} are both configured so."])),
         counted=f"{len(data)} network families",
     )
 
@@ -100,12 +100,13 @@ def _beside(ours: float, paper: float | None) -> tuple[Entry, Entry]:
 def _findings(data: list[dict[str, Any]]) -> list[str]:
     compared = [datum for datum in data if datum["paper_epsilon"] is not None]
     findings = []
-    for name in ("epsilon", "iterations"):
+    for name, words in (("epsilon", "values of epsilon"), ("iterations", "numbers of iterations")):
         differing = [datum for datum in compared if datum[name] != datum[f"paper_{name}"]]
         told = "; ".join(f"{row['family']} {row[name]:g} for {row[f'paper_{name}']:g}" for row in differing)
-        where = f"differ on {len(differing)} of the {len(compared)} datasets of the paper: {told}"
-        same = f"are the paper's on all {len(compared)} of its datasets"
-        findings.append(f"Our {name} {where if differing else same}.")
+        where = f"differ on {len(differing)} of the paper's {len(compared)} datasets: {told}"
+        findings.append(
+            f"Our {words} {where if differing else f'are those of all {len(compared)} datasets of the paper'}."
+        )
     absent = [datum["family"] for datum in data if datum["paper_epsilon"] is None]
     return [*findings, f"The paper has no parameters for {', '.join(absent)}."] if absent else findings
 
