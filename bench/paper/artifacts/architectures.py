@@ -6,12 +6,13 @@ Source: supplement, G (Tables 7 and 8) and Table 2 (both embedding sizes).
 from dataclasses import asdict
 from typing import Any
 
+from bench.code_version import code_version
 from bench.paper.artifacts.architecture_findings import findings_of
 from bench.paper.contract import ArtifactEntry, Column, Entry, Made, PaperTable, Row
 from bench.paper.desk import Desk
 from bench.paper.published import rows
 from bench.paper.studies.built_networks import Part, baseline_parts, classes_of, er_parts
-from defenses.networks.registry import FAMILIES
+from defenses.networks.registry import FAMILIES, build_baseline, build_discriminator, build_er_network
 
 _TABLE7_COLUMNS = (
     Column(title="Networks"),
@@ -43,6 +44,8 @@ def _table7(_desk: Desk) -> Made:
         data=tuple(_datum(part) for part in parts),
         findings=findings_of(parts),
         counted=f"{len(parts)} networks",
+        legend="Bold differs from the paper's words; – where it has no such dataset",
+        keys=(code_version(build_baseline),),
     )
 
 
@@ -60,6 +63,8 @@ def _table8(_desk: Desk) -> Made:
         data=tuple(_datum(part) for parts in built.values() for part in parts),
         findings=findings_of(final),
         counted=f"{len(built)} networks at two embedding sizes each",
+        legend="Bold differs from the paper's words; – where it has no such dataset",
+        keys=(code_version(build_er_network, build_discriminator),),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attacks.pgd import PgdConfig
+from bench.canonical import content_hash
 from bench.paper.contract import ArtifactEntry, Column, Entry, Made, PaperRequest, PaperTable, Row
 from bench.paper.desk import Desk
 from bench.paper.published import rows
@@ -43,6 +44,8 @@ def _make(desk: Desk) -> Made:
         data=tuple(data),
         findings=(*_findings(data), *(disagreeing or [f"{' and '.join(TRAINED_ON_PGD)} are both configured so."])),
         counted=f"{len(data)} network families",
+        legend="Bold differs from the paper; – where it has no such dataset",
+        keys=tuple(content_hash(datum) for datum in data),
     )
 
 
