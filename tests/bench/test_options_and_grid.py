@@ -18,6 +18,11 @@ from bench.request import Request
         ("seed", "0,1,2", [0, 1, 2]),
         ("confidence", "9,20.5,0", [9.0, 20.5, 0.0]),
         ("bandwidth", "auto,0.26", [None, 0.26]),
+        ("density", "log,linear", ["log", "linear"]),
+        ("class_weight", "none,balanced", ["none", "balanced"]),
+        ("train_epsilon", "0.1,0.3", [0.1, 0.3]),
+        ("train_learning_rate", "1e-3,1", [0.001, 1.0]),
+        ("head_rate", "0.05", [0.05]),
         ("dataset", "folder:a b/c:d", ["folder:a b/c:d"]),
     ],
 )
@@ -76,6 +81,29 @@ def test_an_option_goes_only_to_the_cells_that_take_it() -> None:
     assert {cell.defense: cell.n_fit for cell in grid} == {"er1": 7, "lid": 7, "standard": None}
 
 
+def test_options_of_training_and_scoring_go_where_they_are_taken() -> None:
+    grid = cells(
+        defense=["standard", "madry", "er-classifier-at", "kd", "lid", "er1"],
+        attack="fgsm",
+        train_epsilon=0.1,
+        train_learning_rate=0.002,
+        head_rate=0.5,
+        density="linear",
+        class_weight="balanced",
+    )
+    options = {cell.defense: set(cell.options) for cell in grid}
+    assert options == {
+        "standard": {"train_learning_rate"},
+        "madry": {"train_learning_rate", "train_epsilon"},
+        "er-classifier-at": {"train_learning_rate", "train_epsilon", "head_rate"},
+        "kd": {"train_learning_rate", "density"},
+        "lid": {"train_learning_rate"},
+        "er1": {"train_learning_rate", "head_rate", "density"},
+    }
+    balanced = {cell.defense for cell in grid if cell.class_weight == "balanced"}
+    assert balanced == {"kd", "lid", "er1"}
+
+
 def test_no_cell_comes_twice() -> None:
     grid = cells(defense="standard", attack=["fgsm", "cw"], confidence=[0.0, 9.0, 20.0])
     assert [(cell.attack, cell.options.get("confidence")) for cell in grid] == [
@@ -108,6 +136,26 @@ def test_no_cell_comes_twice() -> None:
             {"defense": "er1-minus", "attack": "cw", "adversarial_training": True},
             "--adversarial-training is not an option of er1-minus",
             "--max-l2",
+        ),
+        (
+            {"defense": "lid", "attack": "fgsm", "density": "linear"},
+            "--density is not an option of lid with fgsm",
+            "--neighbors",
+        ),
+        (
+            {"defense": "standard", "attack": "fgsm", "train_epsilon": 0.1},
+            "--train-epsilon is not an option of standard with fgsm",
+            "--train-learning-rate",
+        ),
+        (
+            {"defense": "madry", "attack": "fgsm", "head_rate": 0.1},
+            "--head-rate is not an option of madry with fgsm",
+            "--train-epsilon",
+        ),
+        (
+            {"defense": ["standard", "madry"], "attack": "fgsm", "class_weight": "balanced"},
+            "--class-weight is for detectors",
+            "standard with fgsm",
         ),
         (
             {"defense": ["standard", "madry"], "attack": "fgsm", "n_fit": 7},

@@ -18,7 +18,7 @@ from attacks.pgd import PgdConfig
 from defenses.networks.registry import FAMILIES
 
 
-def plannedfaults(tmp_path: Path) -> None:
+def test_defaults(tmp_path: Path) -> None:
     spec = planned(tmp_path)
     assert (spec.dataset, spec.recipe, spec.protocol, spec.target, spec.seed) == ("digits", "quick", "sound", "none", 0)
     assert spec.detector is not None
@@ -46,6 +46,31 @@ def test_options_reach_their_place(tmp_path: Path) -> None:
     assert spec.detector is not None
     assert spec.detector.config.bandwidth == 0.5
     assert (spec.classifier.n_train, spec.classifier.seed, spec.seed) == (500, 5, 5)
+
+
+def test_training_options_reach_the_classifier(tmp_path: Path) -> None:
+    config = planned(tmp_path, head_rate=0.5, train_learning_rate=0.002).classifier.config
+    assert (config.head_rate, config.learning_rate) == (0.5, 0.002)
+    # the attack's own learning rate is another option
+    spec = planned(tmp_path, defense="madry", learning_rate=0.05, train_learning_rate=0.003, train_epsilon=0.15)
+    assert (spec.attack_config.learning_rate, spec.classifier.config.learning_rate) == (0.05, 0.003)
+    assert spec.classifier.config.adversarial.epsilon == 0.15
+    assert planned(tmp_path, defense="madry", attack="fgsm", train_epsilon=0.15).attack_config.epsilon == 0.3
+
+
+def test_density_and_class_weight_reach_the_detector(tmp_path: Path) -> None:
+    default, chosen = planned(tmp_path).detector, planned(tmp_path, density="linear", class_weight="balanced").detector
+    assert default is not None
+    assert chosen is not None
+    assert (default.config.density, default.class_weight) == ("log", "none")
+    assert (chosen.config.density, chosen.class_weight) == ("linear", "balanced")
+
+
+@pytest.mark.parametrize(
+    "values", [{"density": "linear"}, {"class_weight": "balanced"}, {"head_rate": 0.5}, {"train_learning_rate": 0.003}]
+)
+def test_another_choice_is_another_run(tmp_path: Path, values: dict[str, Any]) -> None:
+    assert planned(tmp_path, **values).run_id("digest") != planned(tmp_path).run_id("digest")
 
 
 def test_budgets_are_the_papers_unless_given(tmp_path: Path) -> None:

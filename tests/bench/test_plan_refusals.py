@@ -17,6 +17,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"protocol": "papers"}, r"unknown protocol 'papers'; did you mean 'paper'\?"),
     ({"prior": "gausian"}, r"unknown prior 'gausian'; did you mean 'gaussian'\?"),
     ({"regularizer": "KL"}, r"unknown regularizer 'KL'; did you mean 'kl'\?"),
+    ({"class_weight": "balance"}, r"unknown class weight 'balance'; did you mean 'balanced'\?"),
+    ({"density": "lin"}, r"unknown density 'lin'; .*known: log, linear"),
+    ({"train_learning_rate": 0.0}, r"train-learning-rate must be a number above 0, got 0\.0"),
+    ({"defense": "standard", "train_learning_rate": float("nan")}, r"train-learning-rate must be .* got nan"),
+    ({"head_rate": -1.0}, r"head-rate must be a number above 0, got -1\.0"),
+    ({"defense": "madry", "train_epsilon": 1.5}, r"epsilon must lie in \(0, 1\], got 1\.5"),
+    ({"defense": "er-classifier-at", "train_epsilon": 0.0}, r"epsilon must lie in \(0, 1\], got 0\.0"),
     ({"counted": "reach"}, r"unknown counted 'reach'; did you mean 'reached'\?"),
     ({"confidence": -1.0}, r"confidence must be a number of at least 0, got -1\.0"),
     ({"confidence": float("nan")}, r"confidence must be .* got nan"),
@@ -50,6 +57,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"defense": "lid", "neighbors": 100}, r"minibatch must exceed neighbors"),
     ({"channels": 3}, r"--image-size and --channels convert folder:PATH only, not 'digits'"),
     ({"image_size": 28}, r"--image-size and --channels convert folder:PATH only, not 'digits'"),
+    ({"defense": "standard", "class_weight": "balanced"}, r"--class-weight is for detectors; standard with cw"),
     ({"defense": "standard", "train_attack": "pgd"}, r"--train-attack is for detectors; standard with cw"),
 ]
 

@@ -23,6 +23,8 @@ from bench.verification.spec_reading import read_spec
         {"defense": "er-classifier-at", "attack": "fgsm", "prior": "cauchy"},  # a config within a config
         {"defense": "lid", "neighbors": 5, "train_attack": "pgd", "noise_l2": 1.5},
         {"defense": "kd", "bandwidth": 1.0, "confidence": 9.0, "max_l2": 3.0},
+        {"defense": "kd", "density": "linear", "class_weight": "balanced"},
+        {"defense": "er-classifier-at", "train_epsilon": 0.1, "train_learning_rate": 0.002, "head_rate": 0.5},
         {"defense": "standard", "attack": "auto", "target": "3"},
     ],
 )
@@ -51,6 +53,9 @@ def test_a_users_model_comes_back_without_its_file(tmp_path: Path) -> None:
         (lambda body: body.pop("seed"), "seed"),
         (lambda body: body.update(protocol="lenient"), "unknown protocol 'lenient'"),
         (lambda body: body["detector"].update(counted="some"), "unknown counted 'some'"),
+        (lambda body: body["detector"].update(class_weight="some"), "unknown class_weight 'some'"),
+        (lambda body: body["detector"].pop("class_weight"), "class_weight"),
+        (lambda body: body["detector"]["config"].update(density="some"), "unknown density 'some'"),
         (lambda body: body["attack_config"].update(confidence=-1.0), "confidence must be"),
         (lambda body: body["attack_config"].update(confidence=[1.0]), "'confidence' must be float"),
         (lambda body: body["classifier"].update(name="er1"), "er1 is no classifier"),

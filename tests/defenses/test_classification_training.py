@@ -64,6 +64,15 @@ def test_min_max_training_learns_from_the_examples(
     assert not network.training
 
 
+@pytest.mark.parametrize("rate", [1e-3, 1e-2])
+def test_the_first_step_is_as_long_as_the_learning_rate(network: Classifier, toy: Split, rate: float) -> None:
+    # Adam divides the first gradient by its own size: every weight that has one moves by the rate
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    train_by_cross_entropy(network, toy, TrainingConfig(epochs=1, batch_size=120, learning_rate=rate), 0)
+    moved = [(new.detach() - old).abs().max() for new, old in zip(network.parameters(), before, strict=True)]
+    assert float(max(moved)) == pytest.approx(rate, rel=1e-3)
+
+
 def test_plain_training_makes_no_examples(network: Classifier, toy: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classification, "adversarial_batch", lambda *_: pytest.fail("called"))
     train_by_cross_entropy(network, toy, TrainingConfig(epochs=1, batch_size=64, learning_rate=1e-3), 0)

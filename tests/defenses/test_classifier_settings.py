@@ -1,5 +1,7 @@
 """Which settings each registered classifier trains with: the recipe's, or what was asked for."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +55,41 @@ def test_options_reach_the_settings(name: str) -> None:
     assert {option: getattr(config, option) for option in options} == options
 
 
+@pytest.mark.parametrize("recipe", ["paper", "quick"])
+@pytest.mark.parametrize("family", ["mnist", "stl10"])
+@pytest.mark.parametrize("name", ["madry", "er-classifier-at"])
+def test_the_training_step_scales_with_epsilon(name: str, family: str, recipe: str) -> None:
+    own = recipe_for(recipe, family).adversary
+    for factor in (0.5, 2.0):
+        config = _configure(name, family, recipe, train_epsilon=factor * own.epsilon)
+        assert config.adversarial.epsilon == factor * own.epsilon
+        assert config.adversarial.step_size == pytest.approx(factor * own.step_size)
+        assert config.adversarial == replace(own, epsilon=factor * own.epsilon, step_size=config.adversarial.step_size)
+        assert replace(config, adversarial=own) == _configure(name, family, recipe)  # all else stays
+    # the recipe's own epsilon named is the recipe: the same run, not one a rounding apart
+    assert _configure(name, family, recipe, train_epsilon=own.epsilon) == _configure(name, family, recipe)
+
+
+@pytest.mark.parametrize("name", ["standard", "er-classifier", "e-cla"])
+def test_plain_training_takes_no_epsilon(name: str) -> None:
+    assert "train_epsilon" not in DEFENSES.get(name).options
+
+
+@pytest.mark.parametrize("name", ["standard", "madry", "er-classifier", "er-classifier-at", "e-cla"])
+def test_the_training_rate_reaches_every_classifier(name: str) -> None:
+    own, asked = _configure(name), _configure(name, train_learning_rate=0.0123)
+    assert own.learning_rate != 0.0123
+    assert asked == replace(own, learning_rate=0.0123)
+
+
+@pytest.mark.parametrize("name", ["er-classifier", "er-classifier-at", "e-cla"])
+def test_the_head_rate_reaches_the_networks_that_have_an_embedding(name: str) -> None:
+    own, asked = _configure(name), _configure(name, head_rate=0.7)
+    assert own.head_rate == 1 / 20  # the author's code
+    assert asked == replace(own, head_rate=0.7)
+    assert not {"head_rate"} & (DEFENSES.get("standard").options | DEFENSES.get("madry").options)
+
+
 @pytest.mark.parametrize("name", ["standard", "madry", "e-cla"])
 def test_epochs_reach_every_classifier(name: str) -> None:
     assert _configure(name, epochs=7).epochs == 7
@@ -74,5 +111,13 @@ def test_values_out_of_range_are_refused() -> None:
     for options in ({"prior": "normal"}, {"regularizer": "kl", "prior": "cauchy"}, {"regularizer_weight": -1.0}):
         with pytest.raises(RequestError):
             _configure("er-classifier", **options)
+    for epsilon in (0.0, -0.1, 1.1, math.nan):
+        with pytest.raises(RequestError, match="epsilon must lie in"):
+            _configure("madry", train_epsilon=epsilon)
+    for rate in (0.0, -1e-3, math.nan, math.inf):
+        with pytest.raises(RequestError, match="train-learning-rate must be a number above 0"):
+            _configure("standard", train_learning_rate=rate)
+        with pytest.raises(RequestError, match="head-rate must be a number above 0"):
+            _configure("e-cla", head_rate=rate)
     with pytest.raises(RequestError, match="recipe"):
         _configure("standard", recipe="slow")

@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegressionCV
-from sklearn.model_selection import StratifiedKFold
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from attacks.errors import RequestError
-from defenses.detectors.decision import LOWEST_LOG_DENSITY, STRENGTHS, fit_decision
+from defenses.detectors.decision import CLASS_WEIGHTS, LOWEST_LOG_DENSITY, STRENGTHS, fit_decision
 
 
 def _scores(count: int, mean: float, seed: int) -> np.ndarray:
@@ -36,6 +36,48 @@ def test_probabilities_equal_scikit_learns() -> None:
     expected = oracle.predict_proba(queries)[:, 1]
     np.testing.assert_allclose(decision.probability(queries), expected, atol=1e-6)
     assert 0 < int((expected >= 0.5).sum()) < 40
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_balanced_classes_equal_scikit_learns(columns: int) -> None:
+    negatives, positives = _scores(200, 0, 0)[:, :columns], _scores(100, 1, 1)[:, :columns]
+    queries = _scores(40, 0.5, 2)[:, :columns]
+    # the strength is found by another search than ours, over the same folds
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000)),
+        {"logisticregression__C": list(STRENGTHS)},
+        scoring="balanced_accuracy",
+        cv=StratifiedKFold(5, shuffle=True, random_state=4),
+    )
+    search.fit(np.r_[negatives, positives], np.r_[np.zeros(200), np.ones(100)])
+    expected = search.predict_proba(queries)[:, 1]
+    balanced = fit_decision(negatives, positives, seed=4, class_weight="balanced")
+    np.testing.assert_allclose(balanced.probability(queries), expected, atol=1e-4)
+    plain = fit_decision(negatives, positives, seed=4)
+    assert np.abs(plain.probability(queries) - expected).max() > 0.05
+
+
+def test_balanced_classes_flag_more_where_positives_are_fewer() -> None:
+    # Normal at 0 and at 1: equal chances meet at 1/2, at 200 to 100 where the odds are e^(x - 1/2) / 2 = 1
+    negatives, positives = _scores(200, 0, 0)[:, :1], _scores(100, 1, 1)[:, :1]
+    both = np.r_[negatives, positives]
+    line = np.linspace(-2, 3, 501)[:, None]
+    flagged, start = {}, {}
+    for weight in CLASS_WEIGHTS:
+        decision = fit_decision(negatives, positives, 0, weight)
+        flagged[weight] = decision.probability(both) >= 0.5
+        start[weight] = float(line[decision.probability(line) >= 0.5].min())
+    assert flagged["none"].sum() + 20 < flagged["balanced"].sum()
+    assert not (flagged["none"] & ~flagged["balanced"]).any()
+    assert start["none"] == pytest.approx(0.5 + np.log(2), abs=0.25)
+    assert start["balanced"] == pytest.approx(0.5, abs=0.25)
+
+
+def test_balance_changes_nothing_where_both_kinds_are_as_many() -> None:
+    negatives, positives = _scores(80, 0, 0), _scores(80, 1, 1)
+    plain, balanced = (fit_decision(negatives, positives, 0, weight) for weight in ("none", "balanced"))
+    np.testing.assert_allclose(plain.weights, balanced.weights, atol=1e-6)
+    assert plain.intercept == pytest.approx(balanced.intercept, abs=1e-6)
 
 
 def test_scaling_is_that_of_set_one_alone() -> None:

@@ -71,6 +71,35 @@ def test_er_kernel_has_no_factor_two(name: str, classifier: Classifier, toy: Spl
         assert scores[index] == pytest.approx(oracle, abs=1e-5)
 
 
+@pytest.mark.parametrize("bandwidth", [None, 0.8])
+@pytest.mark.parametrize("name", ["kd", *ER_NAMES])
+def test_the_linear_score_is_the_density_itself(
+    name: str, bandwidth: float | None, classifier: Classifier, toy: Split
+) -> None:
+    entry = DEFENSES.get(name)
+    assert isinstance(entry, DetectorEntry)
+    log, linear = (DensityConfig(bandwidth=bandwidth, density=density) for density in ("log", "linear"))
+    by_log, by_density = (entry.fit(classifier, toy, config, 0) for config in (log, linear))
+    assert (by_log.score_names, by_density.score_names) == (("log_density",), ("density",))
+    queries = toy_images(10, seed=3)
+    log_scores, scores = (one.scores(classifier, queries.images(), queries.labels) for one in (by_log, by_density))
+    assert scores.dtype == torch.float64
+    assert float(scores.min()) >= 0
+    torch.testing.assert_close(scores, log_scores.exp())
+    assert not torch.allclose(scores, log_scores, atol=0.1)
+    # what is fitted is the same, and what was stored scores as asked for
+    assert all(torch.equal(one, by_density.tensors()[name]) for name, one in by_log.tensors().items())
+    restored = entry.restore(by_log.tensors(), linear)
+    assert restored.score_names == ("density",)
+    assert torch.equal(restored.scores(classifier, queries.images(), queries.labels), scores)
+
+
+@pytest.mark.parametrize("density", ["", "Log", "probability"])
+def test_a_density_of_another_kind_is_refused(density: str) -> None:
+    with pytest.raises(RequestError, match=f"unknown density '{density}'.*known: log, linear"):
+        DensityConfig(density=density)
+
+
 def test_without_a_bandwidth_one_of_the_grid_is_chosen(classifier: Classifier, toy: Split) -> None:
     kd = float(_fit("kd", classifier, toy, None).tensors()["bandwidth"])
     er = float(_fit("er1", classifier, toy, None).tensors()["bandwidth"])
