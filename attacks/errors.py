@@ -4,6 +4,8 @@ Each carries one sentence that says what is wrong and what to do. The command li
 exits with the class's `exit_code`; anything else that escapes is a bug and shows a traceback.
 """
 
+from typing import Any
+
 MOST_NAMED = 10  # images in one message
 
 
@@ -43,9 +45,16 @@ class ModelError(ErbenchError):
 
 
 class NotConvergedError(ErbenchError):
-    """Training ended without a usable model; its numbers would be noise, so none are given."""
+    """Training ended without a usable model; its numbers would be noise, so none are given.
+
+    history: what was seen of its epochs, one dict each; empty where nothing was kept.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, history: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.history = history or []
 
 
 class AttackError(ErbenchError):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from attacks.errors import NotConvergedError
 from bench.canonical import plain
 from bench.code_version import code_version
 from bench.datasets.contract import Dataset, Split
@@ -92,7 +93,10 @@ def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace)
     checkpoints.remove()  # also those that a kill just after storing the classifier has left
     details = item.details
     epochs = [EpochSummary(**epoch) for epoch in details["history"]]
-    require_convergence(spec.name, epochs, details["accuracy"], classes, getattr(spec.config, "regularizer", ""))
+    try:
+        require_convergence(spec.name, epochs, details["accuracy"], classes, getattr(spec.config, "regularizer", ""))
+    except NotConvergedError as verdict:
+        raise NotConvergedError(str(verdict), details["history"]) from None
     network.to(workspace.device).eval().requires_grad_(False)
     return FittedClassifier(classifier=network, key=key, history=details["history"])
 

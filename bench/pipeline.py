@@ -92,14 +92,16 @@ def claim_name(cell: Cell) -> str:
 
 def run_claimed(cell: Cell, workspace: Workspace) -> Record:
     """Run a cell, whatever is known of it; as `run_cell`, for whoever holds its claim."""
-    folder, clock = workspace.run_dir(cell.run_id), Clock()
+    folder, clock, fitted = workspace.run_dir(cell.run_id), Clock(), None
     try:
         with clock.station("fit"):
             fitted = _fitted(cell, workspace)
             twin = fit_twin(cell.spec.classifier, cell.dataset, workspace)
             embedding = embedding_distance(cell.spec.classifier, fitted, twin, cell.dataset)
     except NotConvergedError as verdict:
-        record = make_record(cell, workspace, clock, status="not-converged", message=str(verdict))
+        history = fitted.history if fitted else verdict.history  # the twin's is not the classifier's
+        message = str(verdict)
+        record = make_record(cell, workspace, clock, status="not-converged", message=message, history=history)
         save_record(folder, record, None)
         return record
 
@@ -209,8 +211,12 @@ def make_record(
     message: str = "",
     fitted: FittedClassifier | None = None,
     findings: Findings | None = None,
+    history: list[dict[str, Any]] | None = None,
 ) -> Record:
-    """The record of a cell, finished or not; an unfinished one has a status, a message, and no numbers."""
+    """The record of a cell, finished or not; an unfinished one has a status, a message, and no numbers.
+
+    Its `history` is that of a training that failed.
+    """
     return Record(
         run_id=cell.run_id,
         status=status,
@@ -222,7 +228,7 @@ def make_record(
         stored=plain(_stored(fitted, findings)),
         request=plain(cell.request),
         metrics=plain(findings.metrics) if findings else {},
-        training=fitted.history if fitted else [],
+        training=fitted.history if fitted else history or [],
         detector=findings.detector if findings else {},
         notes=findings.notes if findings else [],
         seconds=dict(clock.seconds),

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-KINDS = ("defenses", "attacks", "datasets", "backends")
+KINDS = ("defenses", "attacks", "datasets", "backends", "artifacts")
 
 
 def list_command(
     kind: Annotated[
-        str | None, typer.Argument(help="defenses, attacks, datasets or backends; all when left out")
+        str | None, typer.Argument(help="defenses, attacks, datasets, backends or artifacts; all when left out")
     ] = None,
 ) -> None:
     """Show what is registered: name, one line, source."""
@@ -23,9 +23,10 @@ def list_command(
     from attacks.registration import unknown_name
     from attacks.registry import ATTACKS
     from bench.datasets.registry import DATASETS
+    from bench.paper.registry import ARTIFACTS
     from defenses.registry import DEFENSES
 
-    registries = dict(zip(KINDS, (DEFENSES, ATTACKS, DATASETS, BACKENDS), strict=True))
+    registries = dict(zip(KINDS, (DEFENSES, ATTACKS, DATASETS, BACKENDS, ARTIFACTS), strict=True))
     if kind is not None and kind not in registries:
         raise RequestError(unknown_name("list", kind, list(KINDS)))
     console = Console(highlight=False)
@@ -34,6 +35,6 @@ def list_command(
         table.add_column(title, no_wrap=True, style="bold")
         table.add_column("what it is", overflow="fold")  # whole, so that commands and addresses can be copied
         table.add_column("source", style="dim", overflow="fold")
-        for entry in registries[title]:  # type: ignore[attr-defined]  # entries of three kinds
+        for entry in registries[title]:  # type: ignore[attr-defined]  # entries of several kinds
             table.add_row(entry.name, escape(entry.summary), escape(entry.source))
         console.print(table)

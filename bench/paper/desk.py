@@ -36,6 +36,7 @@ class Desk:
     workspace: where things are computed and kept; crew: who runs cells.
     collects: compute nothing; what is missing raises `MissingError`.
     datasets: loaded so far, shared between desks.
+    used: names of the settings that went to a run so far, shared too.
     """
 
     artifact: str
@@ -44,6 +45,7 @@ class Desk:
     crew: Crew = field(default_factory=Crew)
     collects: bool = False
     datasets: Datasets = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
 
     @property
     def dataset(self) -> Dataset:
@@ -139,6 +141,7 @@ class Desk:
         ATTACKS.get(attack)
         taken = taken_options(defense, attack)
         settings = {name: value for name, value in self.request.settings.items() if name in taken}
+        self.used.update(settings)
         return as_request(settings | whole)
 
     def _collected(self, cells: Sequence[Cell]) -> list[Record]:

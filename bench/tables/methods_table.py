@@ -29,7 +29,6 @@ CLASSIFIER_COLUMNS = (("clean_accuracy", "clean accuracy"), ("robust_accuracy", 
 UNDER_ATTACK = ("acc_com", "robust_accuracy")  # what vanishing gradients make look better than it is
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodsTable:
     """One table, numbers not yet rounded.
@@ -209,10 +208,14 @@ def _latex(table: MethodsTable) -> str:
     if table.has_paper:
         number = next(paper.table for paper in table.paper if paper)
         groups.append({"title": f"paper, Table {number}", "span": count, "first": last + 1, "last": last + count})
-    return environment().get_template("methods.tex.j2").render(
-        runs=", ".join(record.run_id for record in table.records),
-        caption=escape(table.caption) + ".",
-        columns=[*ours, *(titles if table.has_paper else [])],
-        groups=groups,
-        rows=[[escape(cell) for cell in row] for row in _cells(table)],
+    return (
+        environment()
+        .get_template("methods.tex.j2")
+        .render(
+            runs=", ".join(record.run_id for record in table.records),
+            caption=escape(table.caption) + ".",
+            columns=[*ours, *(titles if table.has_paper else [])],
+            groups=groups,
+            rows=[[escape(cell) for cell in row] for row in _cells(table)],
+        )
     )

@@ -63,8 +63,11 @@ def fit_decision(negatives: Scores, positives: Scores, seed: int, class_weight: 
         )
     scores = _finite(np.concatenate([negatives, positives]))
     labels = np.r_[np.zeros(len(negatives)), np.ones(len(positives))]
-    mean, spread = scores.mean(axis=0), scores.std(axis=0)
-    scale = np.where(np.ptp(scores, axis=0) > 0, spread, 1.0)  # a constant score is left at zero; its spread may not be
+    unit = _unit(scores)
+    mean, spread = (scores / unit).mean(axis=0) * unit, (scores / unit).std(axis=0) * unit
+    scale = np.where(
+        np.ptp(scores, axis=0) > 0, spread, unit
+    )  # a constant score is left at zero; its spread may not be
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     weighted = {"scoring": "balanced_accuracy", "class_weight": "balanced"}
     weighting = weighted if class_weight == "balanced" else {"scoring": "accuracy"}
@@ -73,6 +76,12 @@ def fit_decision(negatives: Scores, positives: Scores, seed: int, class_weight: 
         warnings.simplefilter("ignore", FutureWarning)
         regression.fit((scores - mean) / scale, labels)
     return Decision(mean=mean, scale=scale, weights=regression.coef_[0], intercept=float(regression.intercept_[0]))
+
+
+def _unit(scores: Scores) -> Scores:
+    """Powers of two near each score's largest values, in which squares of densities neither vanish nor overflow."""
+    largest = np.abs(scores).max(axis=0)
+    return np.exp2(np.floor(np.log2(np.where(largest > 0, largest, 1.0))))
 
 
 def _finite(scores: Scores) -> Scores:

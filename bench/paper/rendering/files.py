@@ -69,5 +69,5 @@ def _by_number(name: str) -> tuple[str, int]:
 
 def _save_figure(made: Made, path: Path, kind: str) -> None:
     assert made.figure is not None
-    stable = {"metadata": {"CreationDate": None}} if kind == "pdf" else {}  # so that the same numbers give the same file
-    made.figure.savefig(path, format=kind, dpi=PICTURE_DPI, bbox_inches="tight", **stable)
+    metadata = {"CreationDate": None} if kind == "pdf" else {}  # so that the same numbers give the same file
+    made.figure.savefig(path, format=kind, dpi=PICTURE_DPI, bbox_inches="tight", metadata=metadata)

@@ -39,14 +39,18 @@ def to_latex(made: Made, caption: str, *, command: str, picture: str) -> str:
         picture: file name for \includegraphics; empty without a figure.
     """
     table = made.table
-    return environment().get_template("paper.tex.j2").render(
-        command=command,
-        caption=escape(caption),
-        picture=picture,
-        shrinks=len(table.columns) > MOST_COLUMNS,
-        levels=levels_of(table.columns),
-        titles=[escape(column.title) for column in table.columns],
-        blocks=[[[_latex_entry(entry) for entry in row] for row in block] for block in table.blocks],
+    return (
+        environment()
+        .get_template("paper.tex.j2")
+        .render(
+            command=command,
+            caption=escape(caption),
+            picture=picture,
+            shrinks=len(table.columns) > MOST_COLUMNS,
+            levels=levels_of(table.columns),
+            titles=[escape(column.title) for column in table.columns],
+            blocks=[[[_latex_entry(entry) for entry in row] for row in block] for block in table.blocks],
+        )
     )
 
 
@@ -72,7 +76,7 @@ def to_csv(made: Made) -> str:
     """The data behind an artifact, unrounded."""
     import pandas as pd
 
-    return str(pd.DataFrame(list(made.data)).to_csv(index=False))
+    return str(pd.DataFrame(list(made.data), dtype=object).to_csv(index=False))
 
 
 def levels_of(columns: tuple[Column, ...]) -> list[Level]:

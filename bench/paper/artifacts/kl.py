@@ -1,0 +1,159 @@
+"""`kl`: the discriminator replaced by the KL divergence; do its loss and cross-entropy converge together?
+
+Source: supplement D.2, "the KL loss and classification loss cannot converge together during the training".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.metrics.over_seeds import estimate_mean, estimate_rate
+from bench.paper.artifacts.kl_picture import Trace, draw_losses
+from bench.paper.comparison import decimal, percent
+from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, plain_row
+from bench.paper.desk import Desk
+from bench.record import Record
+
+WEIGHTS = (0.01, 0.1, 1.0)
+SETTLED_WITHIN = 0.1  # of a loss's own way from its first epoch to its lowest
+LAST_SHARE = 4  # the last quarter of the epochs is looked at
+LOSSES = ("cross_entropy", "penalty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One way to train. label: for readers; options: of the runs; records: one a seed."""
+
+    label: str
+    options: Mapping[str, Any]
+    records: tuple[Record, ...]
+
+    @property
+    def is_kl(self) -> bool:
+        """Whether its penalty is the KL divergence, in nats; the discriminator's is no divergence."""
+        return self.options.get("regularizer") == "kl"
+
+    def losses(self, name: str) -> list[list[float]]:
+        """By seed, one loss epoch by epoch."""
+        return [[epoch["losses"][name] for epoch in record.training] for record in self.records if record.training]
+
+
+def converges(losses: Sequence[float]) -> bool:
+    """Whether a loss has fallen and stayed down.
+
+    It ends below its first epoch, and in the last quarter of the epochs it never climbs more than a tenth of its way
+    down above its lowest value.
+
+    Args:
+        losses: epoch by epoch, at least two; in nats.
+    """
+    first, lowest = losses[0], min(losses)
+    tail = losses[-max(2, len(losses) // LAST_SHARE) :]
+    return losses[-1] < first and max(tail) <= lowest + SETTLED_WITHIN * (first - lowest)
+
+
+def _make(desk: Desk) -> Made:
+    weights = desk.request.options.get("weights") or WEIGHTS
+    ways: list[tuple[str, dict[str, Any]]] = [
+        ("none (E-CLA)", {"defense": "e-cla"}),
+        ("discriminator", {"defense": "er-classifier"}),
+    ]
+    ways += [
+        (f"KL, λ₁ {weight:g}", {"defense": "er-classifier", "regularizer": "kl", "regularizer_weight": weight})
+        for weight in weights
+    ]
+    seeds = desk.request.seeds
+    records = desk.records([{**options, "attack": "fgsm", "seed": seed} for _, options in ways for seed in seeds])
+    trainings = [
+        Training(label=label, options=options, records=tuple(records[number * len(seeds) : (number + 1) * len(seeds)]))
+        for number, (label, options) in enumerate(ways)
+    ]
+    columns = [Column(title="Regularizer")]
+    columns += [Column(title=when, groups=("cross-entropy (nats)",)) for when in ("first epoch", "last")]
+    columns += [Column(title=when, groups=("KL (nats)",)) for when in ("first epoch", "last")]
+    columns += [Column(title=title) for title in ("converge together", "clean accuracy", "MMD² to prior")]
+    return Made(
+        title="KL divergence in place of the discriminator: losses while training",
+        table=PaperTable(columns=tuple(columns), blocks=(tuple(_row(training) for training in trainings),)),
+        data=tuple(row for training in trainings for row in _data(training)),
+        findings=_findings(trainings),
+        legend=(
+            "A loss converges when it ends below its first epoch and stays within a tenth of its way down above its "
+            "lowest value in the last quarter of the epochs; seeds where both do, of all"
+        ),
+        keys=tuple(record.run_id for record in records),
+        figure=draw_losses([_trace(training) for training in trainings]),
+    )
+
+
+def _together(training: Training) -> list[bool]:
+    """By seed, whether both losses converge."""
+    return [
+        all(converges(losses) for losses in both)
+        for both in zip(*(training.losses(name) for name in LOSSES), strict=True)
+    ]
+
+
+def _row(training: Training) -> Row:
+    def ends(name: str) -> tuple[str, str]:
+        curves = training.losses(name)
+        return tuple(decimal(estimate_mean([losses[place] for losses in curves]), 3) for place in (0, -1))  # type: ignore[return-value]  # two
+
+    agreed = _together(training) if training.is_kl else []
+    embedding = [record.metrics.get("embedding", {}).get("squared_mmd") for record in training.records]
+    return plain_row(
+        training.label,
+        *ends("cross_entropy"),
+        *(ends("penalty") if training.is_kl else ("–", "–")),
+        f"{sum(agreed)} of {len(agreed)}" if training.is_kl else "–",
+        percent(estimate_rate([record.rate("clean_accuracy") for record in training.records])),
+        decimal(estimate_mean(embedding), 3),
+    )
+
+
+def _data(training: Training) -> list[dict[str, Any]]:
+    return [
+        {"regularizer": training.label, "seed": record.spec["seed"], "epoch": epoch["epoch"], "status": record.status}
+        | epoch["losses"]
+        | {"training_accuracy": epoch["accuracy"], "run": record.run_id}
+        for record in training.records
+        for epoch in record.training
+    ]
+
+
+def _findings(trainings: Sequence[Training]) -> tuple[str, ...]:
+    agreed = {training.label: _together(training) for training in trainings if training.is_kl}
+    every = [each for values in agreed.values() for each in values]
+    told = ", ".join(f"{label}: {sum(values)} of {len(values)} seeds" for label, values in agreed.items())
+    if not every:
+        return ("no KL training left any epochs to look at",)
+    verdict = "confirmed" if not any(every) else "refuted" if all(every) else "confirmed at some weights, not at others"
+    failed = [
+        f"{training.label}, seed {record.spec['seed']}: {record.message}"
+        for training in trainings
+        for record in training.records
+        if record.status != "done"
+    ]
+    return (
+        f"both losses converge together with {told}",
+        f"the paper says that the KL loss and the classification loss cannot converge together: {verdict} here",
+        *failed,
+    )
+
+
+def _trace(training: Training) -> Trace:
+    return Trace(
+        label=training.label,
+        cross_entropy=tuple(map(tuple, training.losses("cross_entropy"))),
+        divergence=tuple(map(tuple, training.losses("penalty"))) if training.is_kl else (),
+    )
+
+
+KL = ArtifactEntry(
+    name="kl",
+    summary="the discriminator replaced by the KL divergence: do both losses converge together?",
+    source="supplement D.2",
+    families=frozenset({"digits", "mnist", "cifar10", "stl10", "tiny-imagenet"}),
+    options=frozenset({"weights"}),
+    make=_make,
+)

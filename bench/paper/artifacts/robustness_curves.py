@@ -1,0 +1,186 @@
+"""Figures 1 to 3: accuracy under PGD, by embedding dimension, by training epsilon, by prior.
+
+Source: supplement C.2 to C.4. The paper draws its numbers and prints none, so ours stand alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.metrics.over_seeds import Estimate, estimate_rate
+from bench.paper.artifacts.curves_picture import Curve, draw_curves
+from bench.paper.comparison import percent
+from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, plain_row
+from bench.paper.desk import Desk
+from bench.record import Record
+from defenses.networks.registry import FAMILIES
+from defenses.priors import PRIORS
+from defenses.training.recipes import recipe_for
+
+IMAGES = 200  # attacked, where nobody asks for another number
+# Shares of supplement Table 1's epsilon. Without min-max training nothing is left to see beyond the smaller ones.
+PLAIN_BUDGETS = (1 / 15, 2 / 15, 1 / 5, 4 / 15, 1 / 3)
+MIN_MAX_BUDGETS = (1 / 15, 1 / 3, 1 / 2, 2 / 3, 1.0)
+TRAIN_BUDGETS = (1 / 3, 2 / 3, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One line of a figure. label: for its legend; options: of the runs."""
+
+    label: str
+    options: Mapping[str, Any]
+
+
+def _make(
+    name: str,
+    title: str,
+    axis: str,
+    variants_of: Callable[[Desk], Sequence[Variant]],
+    desk: Desk,
+    shares: Sequence[float] = PLAIN_BUDGETS,
+) -> Made:
+    """Attack every variant with every budget and seed; the budgets are `shares` of the dataset's epsilon."""
+    budgets = tuple(desk.request.options.get("epsilons") or _scaled(desk, shares))
+    variants = variants_of(desk)
+    images = {"n_test": desk.request.settings.get("n_test", min(IMAGES, len(desk.dataset.test)))}
+    wanted = [
+        {**images, **variant.options, "attack": "pgd", "epsilon": budget, "seed": seed}
+        for variant in variants
+        for budget in budgets
+        for seed in desk.request.seeds
+    ]
+    records = desk.records(wanted)
+    count = len(desk.request.seeds)
+    groups = [tuple(records[start : start + count]) for start in range(0, len(records), count)]
+    curves = [
+        _curve(variant, budgets, groups[number * len(budgets) : (number + 1) * len(budgets)])
+        for number, variant in enumerate(variants)
+    ]
+    data = tuple(row for curve, variant in zip(curves, variants, strict=True) for row in _data(name, curve, variant))
+    return Made(
+        title=title,
+        table=_table(axis, budgets, curves),
+        data=data,
+        findings=(*_findings(axis, curves), *_failures(records)),
+        counted=f"n {images['n_test']} images a seed; PGD untargeted at the dataset's steps",
+        legend="Accuracy in percent as mean over seeds with 95 % interval; ε in pixel units",
+        keys=tuple(record.run_id for record in records),
+        figure=draw_curves(curves, title=title, legend_title=axis),
+    )
+
+
+def _scaled(desk: Desk, shares: Sequence[float]) -> tuple[float, ...]:
+    """Shares of the epsilon that supplement Table 1 gives the dataset, to three digits."""
+    epsilon = recipe_for(desk.request.recipe, desk.dataset.family).adversary.epsilon
+    return tuple(float(f"{share * epsilon:.3g}") for share in shares)
+
+
+def _curve(variant: Variant, budgets: Sequence[float], groups: Sequence[Sequence[Record]]) -> Curve:
+    clean = estimate_rate([record.rate("clean_accuracy") for record in groups[0]])
+    robust = [estimate_rate([record.rate("robust_accuracy") for record in group]) for group in groups]
+    return Curve(label=variant.label, epsilons=(0.0, *budgets), accuracies=(clean, *robust))
+
+
+def _table(axis: str, budgets: Sequence[float], curves: Sequence[Curve]) -> PaperTable:
+    columns = [Column(title=axis), Column(title="clean")]
+    columns += [Column(title=f"ε {budget:g}", groups=("under PGD",)) for budget in budgets]
+    rows = tuple(plain_row(curve.label, *(percent(accuracy) for accuracy in curve.accuracies)) for curve in curves)
+    return PaperTable(columns=tuple(columns), blocks=(rows,))
+
+
+def _data(name: str, curve: Curve, variant: Variant) -> list[dict[str, Any]]:
+    return [
+        {
+            "artifact": name,
+            "variant": curve.label,
+            "defense": variant.options["defense"],
+            "epsilon": epsilon,
+            "accuracy": accuracy.value,
+            "low": accuracy.low,
+            "high": accuracy.high,
+            "n": accuracy.n,
+            "seeds": accuracy.seeds,
+        }
+        for epsilon, accuracy in zip(curve.epsilons, curve.accuracies, strict=True)
+    ]
+
+
+def _findings(axis: str, curves: Sequence[Curve]) -> tuple[str, ...]:
+    """Which variant stands best, by the mean over all budgets, and whether the intervals tell it from the next."""
+    ranked = sorted(curves, key=lambda curve: -curve.mean_under_attack)
+    means = ", ".join(f"{curve.label} {100 * curve.mean_under_attack:.1f} %" for curve in ranked)
+    best, *others = ranked
+    apart = [other.label for other in others if _is_apart(best, other)]
+    told = f"told apart at some budget from {', '.join(apart)}" if apart else "from none of the others told apart"
+    return (f"mean accuracy over the budgets, by {axis}: {means}; the first is {told}",)
+
+
+def _is_apart(best: Curve, other: Curve) -> bool:
+    pairs = zip(best.accuracies[1:], other.accuracies[1:], strict=True)
+    return any(_lies_above(one, two) for one, two in pairs)
+
+
+def _lies_above(one: Estimate, two: Estimate) -> bool:
+    return one.low is not None and two.high is not None and one.low > two.high
+
+
+def _failures(records: Sequence[Record]) -> tuple[str, ...]:
+    failed = [record for record in records if record.status != "done"]
+    messages = dict.fromkeys(f"seed {record.spec['seed']}: {record.message}" for record in failed)
+    return tuple(f"no numbers, {message}" for message in messages)
+
+
+def _dimensions(desk: Desk) -> list[Variant]:
+    family = FAMILIES.get(desk.dataset.family)
+    final, intrinsic = family.embedding_dim, family.intrinsic_dim
+    dims = desk.request.options.get("dims") or tuple(sorted({max(1, final // 2), final, intrinsic, 2 * intrinsic}))
+    return [Variant(label=str(dim), options={"defense": "er-classifier", "embedding_dim": dim}) for dim in dims]
+
+
+def _training_budgets(desk: Desk) -> list[Variant]:
+    budgets = desk.request.options.get("train_epsilons") or _scaled(desk, TRAIN_BUDGETS)
+    plain = Variant(label="none", options={"defense": "standard"})
+    return [plain] + [
+        Variant(label=f"{budget:g}", options={"defense": "madry", "train_epsilon": budget}) for budget in budgets
+    ]
+
+
+def _priors(desk: Desk) -> list[Variant]:
+    del desk
+    return [Variant(label=prior, options={"defense": "er-classifier", "prior": prior}) for prior in PRIORS]
+
+
+FIGURE1 = ArtifactEntry(
+    name="figure1",
+    summary="accuracy of the ER-Classifier under PGD by embedding dimension",
+    source="supplement C.2, Figure 1",
+    families=frozenset({"digits", "mnist", "cifar10", "stl10", "tiny-imagenet"}),
+    options=frozenset({"dims", "epsilons"}),
+    make=lambda desk: _make(
+        "figure1", "ER-Classifiers of several embedding dimensions under PGD", "dimension", _dimensions, desk
+    ),
+)
+FIGURE2 = ArtifactEntry(
+    name="figure2",
+    summary="accuracy of Madry's adversarial training under PGD by training epsilon",
+    source="supplement C.3, Figure 2",
+    families=frozenset({"digits", "mnist", "cifar10", "stl10"}),
+    options=frozenset({"train_epsilons", "epsilons"}),
+    make=lambda desk: _make(
+        "figure2",
+        "Networks trained against PGD of several budgets under PGD",
+        "training ε",
+        _training_budgets,
+        desk,
+        MIN_MAX_BUDGETS,
+    ),
+)
+FIGURE3 = ArtifactEntry(
+    name="figure3",
+    summary="accuracy of the ER-Classifier under PGD by prior",
+    source="supplement C.4, Figure 3",
+    families=frozenset({"digits", "mnist", "cifar10"}),
+    options=frozenset({"epsilons"}),
+    make=lambda desk: _make("figure3", "ER-Classifiers with several priors under PGD", "prior", _priors, desk),
+)

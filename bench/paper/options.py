@@ -1,0 +1,51 @@
+"""The artifacts' own options: how their text is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from attacks.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOption:
+    """An option. parse: one value's text -> value, raising ValueError; what: in words; is_list: takes a comma list."""
+
+    parse: Callable[[str], Any]
+    what: str
+    is_list: bool = False
+
+
+OWN_OPTIONS: dict[str, OwnOption] = {
+    "dims": OwnOption(parse=int, what="whole numbers", is_list=True),
+    "epsilons": OwnOption(parse=float, what="numbers", is_list=True),
+    "train_epsilons": OwnOption(parse=float, what="numbers", is_list=True),
+    "weights": OwnOption(parse=float, what="numbers", is_list=True),
+    "defenses": OwnOption(parse=str, what="names", is_list=True),
+    "grid": OwnOption(parse=int, what="a whole number"),
+    "range": OwnOption(parse=float, what="a number"),
+    "images": OwnOption(parse=int, what="a whole number"),
+    "precision": OwnOption(parse=str, what="a name"),
+    "samples": OwnOption(parse=int, what="a whole number"),
+}
+
+
+def parse_own(name: str, text: str) -> Any:
+    """Read an option's text: ("dims", "2,4") -> (2, 4).
+
+    Raises:
+        RequestError: the text is not of the option's kind, or lists a value twice.
+    """
+    option = OWN_OPTIONS[name]
+    flag = f"--{name.replace('_', '-')}"
+    parts = [part.strip() for part in text.split(",")] if option.is_list else [text]
+    try:
+        values = tuple(option.parse(part) for part in parts if part or not option.is_list)
+        if not values or len(values) != len(parts):
+            raise ValueError
+    except ValueError:
+        many = " with commas between" if option.is_list else ""
+        raise RequestError(f"{flag} takes {option.what}{many}, got '{text}'") from None
+    if len(set(values)) < len(values):
+        raise RequestError(f"{flag} lists a value twice: '{text}'")
+    return values if option.is_list else values[0]
