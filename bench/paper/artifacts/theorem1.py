@@ -42,7 +42,10 @@ def _make(desk: Desk) -> Made:
         data=tuple(data),
         findings=findings_of(data),
         counted=f"n {n} test images and {n} draws from the prior a seed",
-        legend="Mean over seeds, with the least and the greatest; slack is the right side minus the left one",
+        legend=(
+            "Mean over seeds, with the least and the greatest; slack is the right side minus the left one. U is C(Z) "
+            "in Theorem 1, C(Z) with noise of that deviation or a label drawn from C(Z) in (6), C(Q(X)) for the encoder"
+        ),
         keys=tuple(desk.study_key(study) for study in studies),
     )
 
@@ -71,8 +74,8 @@ def _over_seeds(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    mean = f"{sum(known) / len(known):.4f}"
-    return mean if len(known) == 1 else f"{mean} [{min(known):.4f}, {max(known):.4f}]"
+    mean = f"{sum(known) / len(known):.3f}"
+    return mean if len(known) == 1 else f"{mean} [{min(known):.3f}, {max(known):.3f}]"
 
 
 def _slack(slacks: Sequence[float]) -> str:

@@ -33,7 +33,7 @@ def _on_identity(data: Data) -> str:
 
 def _on_bound(data: Data) -> list[str]:
     violated = [
-        f"VIOLATED: bound (6), {datum['case'].removeprefix('(6): ')}, seed {datum['seed']}: slack {datum['slack']:.2e}."
+        f"VIOLATED: bound {datum['case']}, seed {datum['seed']}: slack {datum['slack']:.2e}."
         for datum in data
         if datum["slack"] < -ROUNDING
     ]

@@ -23,10 +23,10 @@ from defenses.detectors.kernel_density import represent_all
 from defenses.priors import sample_prior
 
 SIGMAS = (0.05, 0.1, 0.3)
-IDENTITY = "Theorem 1: U = C(Z)"
-NOISES = {sigma: f"(6): U = C(Z) ± {sigma:g}" for sigma in SIGMAS}
-DRAWN = "(6): U a label drawn from C(Z)"
-ENCODER = "Trained encoder: C(Q(X))"
+IDENTITY = "Theorem 1"
+NOISES = {sigma: f"(6), noise ± {sigma:g}" for sigma in SIGMAS}
+DRAWN = "(6), drawn label"
+ENCODER = "Trained encoder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,8 +174,8 @@ def test_nothing_is_called_violated_that_holds() -> None:
     [
         (IDENTITY, {"slack": 1e-4}, "differ by 1.00e-04"),
         (IDENTITY, {"slack": -1e-4}, "differ by 1.00e-04"),
-        (NOISES[0.1], {"slack": -1e-4}, "± 0.1, seed 7: slack -1.00e-04"),
-        (DRAWN, {"slack": -1e-4}, "a label drawn from C(Z), seed 7"),
+        (NOISES[0.1], {"slack": -1e-4}, "(6), noise ± 0.1, seed 7: slack -1.00e-04"),
+        (DRAWN, {"slack": -1e-4}, "(6), drawn label, seed 7"),
         (DRAWN, {"middle": 0.19}, "by 1.00e-02"),
         (DRAWN, {"middle": 0.51}, "by 1.00e-02"),
         (ENCODER, {"slack": -1e-4}, "below the infimum for its own"),
