@@ -153,5 +153,5 @@ class Desk:
             else:
                 missing.append(Missing(what=names[cell.run_id], command=command_line(cell.request)))
         if missing:
-            raise MissingError(missing, of=len(cells))
+            raise MissingError(missing, of=len(cells), command=self.command)
         return found

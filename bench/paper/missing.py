@@ -17,12 +17,13 @@ class Missing:
 class MissingError(DataError):
     """Something an artifact is collected from is missing. `missing` lists it."""
 
-    def __init__(self, missing: Sequence[Missing], *, of: int | None = None) -> None:
+    def __init__(self, missing: Sequence[Missing], *, of: int | None = None, command: str = "") -> None:
         """Say what is missing, a line each.
 
         Args:
             missing: at least one.
             of: how many were looked for, where they were counted.
+            command: makes all of it, where one does.
         """
         self.missing = tuple(missing)
         counted = f"{len(missing)} of {of}" if of else str(len(missing))
@@ -30,4 +31,5 @@ class MissingError(DataError):
         lines = [f"{counted} {things} missing; --collect computes nothing. To make them:"]
         width = max(len(item.what) for item in missing)
         lines += [f"  {item.what:<{width}}  {item.command}" for item in missing]
+        lines += [f"  {'or all at once':<{width}}  {command}"] if command and len(missing) > 1 else []
         super().__init__("\n".join(lines))

@@ -53,11 +53,17 @@ def save_artifact(
 def document_of(folder: Path) -> str:
     """A LaTeX document of all artifacts in a folder, for any engine."""
     names = sorted((path.name for path in folder.glob("*.tex") if path.name != DOCUMENT), key=_by_number)
-    inputs = "".join(f"\\input{{{name}}}\n\\clearpage\n" for name in names)
+    inputs = "".join(f"{_numbered(name)}\\input{{{name}}}\n\\clearpage\n" for name in names)
     return (
         "\\documentclass{article}\n\\usepackage[margin=2cm]{geometry}\n\\usepackage{booktabs,graphicx}\n"
         f"\\begin{{document}}\n{inputs}\\end{{document}}\n"
     )
+
+
+def _numbered(name: str) -> str:
+    r"""Set LaTeX's counter so that the artifact has the paper's number: "table3.tex" -> "\setcounter{table}{2}"."""
+    kind, number = _by_number(name)
+    return f"\\setcounter{{{kind}}}{{{number - 1}}}" if kind in ("table", "figure") else ""
 
 
 def _by_number(name: str) -> tuple[str, int]:

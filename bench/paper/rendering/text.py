@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from bench.paper.contract import Column, Entry, Made
 from bench.tables.latex import environment, escape
 
-MOST_COLUMNS = 8  # that fit a page at their own size
+MOST_COLUMNS = 6  # that fit a page at their own size
+WIDE = 6.0  # inches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Level:
 
 
 def to_latex(made: Made, caption: str, *, command: str, picture: str) -> str:
-    r"""A table, below its figure where there is one; needs booktabs and graphicx.
+    r"""A float: a table, below its picture where there is one; needs booktabs and graphicx.
 
     Args:
         made: the artifact.
@@ -45,13 +46,20 @@ def to_latex(made: Made, caption: str, *, command: str, picture: str) -> str:
         .render(
             command=command,
             caption=escape(caption),
+            kind="figure" if picture else "table",
             picture=picture,
+            width="1.0" if _is_wide(made) else "0.6",
             shrinks=len(table.columns) > MOST_COLUMNS,
             levels=levels_of(table.columns),
             titles=[escape(column.title) for column in table.columns],
             blocks=[[[_latex_entry(entry) for entry in row] for row in block] for block in table.blocks],
         )
     )
+
+
+def _is_wide(made: Made) -> bool:
+    """Whether the picture has several panels side by side and wants the page's width."""
+    return made.figure is not None and made.figure.get_figwidth() > WIDE
 
 
 def to_markdown(made: Made, caption: str, *, command: str, picture: str) -> str:
