@@ -80,6 +80,12 @@ class Desk:
             return self._collected(cells)
         return in_order(cells, swept_by(self.crew, cells, self.workspace, keep_errors=True))
 
+    def repeated(self, wanted: Sequence[Mapping[str, Any]]) -> list[tuple[Record, ...]]:
+        """The records of cells with every seed of the request: one tuple a cell, one record a seed; as `records`."""
+        seeds = self.request.seeds
+        records = self.records([{**options, "seed": seed} for options in wanted for seed in seeds])
+        return [tuple(records[start : start + len(seeds)]) for start in range(0, len(records), len(seeds))]
+
     def classifier(self, defense: str, seed: int, **options: Any) -> FittedClassifier:
         """A fitted classifier, trained now unless it is stored.
 

@@ -62,11 +62,10 @@ def _make(desk: Desk) -> Made:
         (f"KL, λ₁ {weight:g}", {"defense": "er-classifier", "regularizer": "kl", "regularizer_weight": weight})
         for weight in weights
     ]
-    seeds = desk.request.seeds
-    records = desk.records([{**options, "attack": "fgsm", "seed": seed} for _, options in ways for seed in seeds])
+    groups = desk.repeated([{**options, "attack": "fgsm"} for _, options in ways])
     trainings = [
-        Training(label=label, options=options, records=tuple(records[number * len(seeds) : (number + 1) * len(seeds)]))
-        for number, (label, options) in enumerate(ways)
+        Training(label=label, options=options, records=records)
+        for (label, options), records in zip(ways, groups, strict=True)
     ]
     columns = [Column(title="Regularizer")]
     columns += [Column(title=when, groups=("cross-entropy (nats)",)) for when in ("first epoch", "last")]
@@ -81,7 +80,7 @@ def _make(desk: Desk) -> Made:
             "A loss converges when it ends below its first epoch and stays within a tenth of its way down above its "
             "lowest value in the last quarter of the epochs; seeds where both do, of all"
         ),
-        keys=tuple(record.run_id for record in records),
+        keys=tuple(record.run_id for records in groups for record in records),
         figure=draw_losses([_trace(training) for training in trainings]),
     )
 

@@ -44,15 +44,14 @@ def _make(
     budgets = tuple(desk.request.options.get("epsilons") or _scaled(desk, shares))
     variants = variants_of(desk)
     images = {"n_test": desk.request.settings.get("n_test", min(IMAGES, len(desk.dataset.test)))}
-    wanted = [
-        {**images, **variant.options, "attack": "pgd", "epsilon": budget, "seed": seed}
-        for variant in variants
-        for budget in budgets
-        for seed in desk.request.seeds
-    ]
-    records = desk.records(wanted)
-    count = len(desk.request.seeds)
-    groups = [tuple(records[start : start + count]) for start in range(0, len(records), count)]
+    groups = desk.repeated(
+        [
+            {**images, **variant.options, "attack": "pgd", "epsilon": budget}
+            for variant in variants
+            for budget in budgets
+        ]
+    )
+    records = [record for group in groups for record in group]
     curves = [
         _curve(variant, budgets, groups[number * len(budgets) : (number + 1) * len(budgets)])
         for number, variant in enumerate(variants)

@@ -1,0 +1,152 @@
+"""A table of detectors: methods in blocks, the paper's two numbers beside ours, and what keeps them honest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.metrics.over_seeds import Estimate, estimate_mean, estimate_rate
+from bench.paper.comparison import BETTER, EQUAL, EXPLAINED, WORSE, Comparison, decimal, percent
+from bench.paper.contract import Column, Entry, Made, PaperTable, Row
+from bench.paper.desk import Desk
+from bench.paper.published import published_for
+from bench.record import Record
+from bench.request import DEFAULT_SET_SIZE
+from bench.tables.methods_table import method_name
+
+METRICS = (("acc_nadv", "ACC-NADV"), ("acc_com", "ACC-COM"))
+LEGEND = f"{EXPLAINED}. Floor: ACC-COM if nothing were flagged. Passed: misled and unflagged at 5 % false positives"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One row. block: what its block shares ("sound", "PGD"); records: one a seed."""
+
+    block: str
+    records: tuple[Record, ...]
+
+    @property
+    def name(self) -> str:
+        """The paper's spelling."""
+        return method_name(self.records[0])
+
+    def comparison(self, metric: str) -> Comparison:
+        """One of the paper's two numbers, ours beside it."""
+        published = published_for(self.records[0].spec)
+        return Comparison(ours=self.rate(metric), paper=getattr(published, metric) if published else None)
+
+    def rate(self, metric: str) -> Estimate:
+        """A share over seeds."""
+        return estimate_rate([record.rate(metric) for record in self.records])
+
+    def number(self, metric: str) -> Estimate:
+        """Any other number over seeds."""
+        return estimate_mean([record.number(metric) for record in self.records])
+
+    @property
+    def floor(self) -> Estimate:
+        """Share of adversarial inputs that are classified correctly, whatever the detector says."""
+        fooled = self.rate("attack_success_rate")
+        if fooled.value is None or fooled.low is None or fooled.high is None:
+            return fooled
+        return Estimate(
+            value=1 - fooled.value, low=1 - fooled.high, high=1 - fooled.low, n=fooled.n, seeds=fooled.seeds
+        )
+
+
+def detection_table(*, title: str, head: str, methods: Sequence[Method], desk: Desk, findings: tuple[str, ...]) -> Made:
+    """The artifact of a few detectors.
+
+    Args:
+        title: see `Made`.
+        head: what the blocks differ in ("Protocol").
+        methods: the rows, those of one block together.
+        desk: whose request says how many images there are.
+        findings: beyond verdicts and failures, which every such table tells.
+    """
+    blocks = dict.fromkeys(method.block for method in methods)
+    table = PaperTable(
+        columns=(
+            Column(title=head),
+            Column(title="Method"),
+            *(Column(title=part, groups=(title,)) for _, title in METRICS for part in ("ours", "paper", "Δ")),
+            *(Column(title=part, groups=("ours, beside",)) for part in ("floor", "AUROC", "passed", "reached")),
+        ),
+        blocks=tuple(tuple(_row(method) for method in methods if method.block == block) for block in blocks),
+    )
+    settings = desk.request.settings
+    n_fit, n_test = (settings.get(name, DEFAULT_SET_SIZE) for name in ("n_fit", "n_test"))
+    return Made(
+        title=title,
+        table=table,
+        data=tuple(row for method in methods for row in _data(method)),
+        findings=(*_verdicts(methods), *findings, *_failures(methods)),
+        counted=f"n {n_fit} images in set I, {n_test} in set II, each clean, noisy and adversarial",
+        legend=LEGEND,
+        keys=tuple(record.run_id for method in methods for record in method.records),
+    )
+
+
+def _row(method: Method) -> Row:
+    compared = [entry for metric, _ in METRICS for entry in method.comparison(metric).entries()]
+    beside = (
+        percent(method.floor),
+        decimal(method.number("auroc")),
+        percent(method.rate("success_rate_at_5_fpr")),
+        percent(method.rate("reached")),
+    )
+    return (Entry(text=method.block), Entry(text=method.name), *compared, *(Entry(text=text) for text in beside))
+
+
+def _data(method: Method) -> list[dict[str, Any]]:
+    rows = []
+    for metric in ("acc_nadv", "acc_com", "detection_rate", "success_rate_at_5_fpr", "reached"):
+        compared = (
+            method.comparison(metric) if metric in dict(METRICS) else Comparison(ours=method.rate(metric), paper=None)
+        )
+        rows.append(_data_row(method, metric, compared.ours, compared.paper, compared.verdict))
+    rows += [_data_row(method, metric, method.number(metric), None, "n/a") for metric in ("auroc", "low_score_auroc")]
+    return rows
+
+
+def _data_row(method: Method, metric: str, ours: Estimate, paper: float | None, verdict: str) -> dict[str, Any]:
+    return {
+        "block": method.block,
+        "method": method.name,
+        "metric": metric,
+        "ours": ours.value,
+        "low": ours.low,
+        "high": ours.high,
+        "n": ours.n,
+        "seeds": ours.seeds,
+        "paper": paper,
+        "verdict": verdict,
+        "runs": " ".join(record.run_id for record in method.records),
+    }
+
+
+def _verdicts(methods: Sequence[Method]) -> tuple[str, ...]:
+    """How many cells are better, equal or worse, a sentence a block, the worse ones named."""
+    sentences = []
+    for block in dict.fromkeys(method.block for method in methods):
+        found: dict[str, list[str]] = {BETTER: [], EQUAL: [], WORSE: []}
+        for method in methods:
+            for metric, title in METRICS:
+                verdict = method.comparison(metric).verdict
+                if method.block == block and verdict in found:
+                    found[verdict].append(f"{method.name} {title}")
+        if any(found.values()):
+            counts = ", ".join(f"{len(names)} {verdict}" for verdict, names in found.items())
+            worse = f"; worse: {', '.join(found[WORSE])}" if found[WORSE] else ""
+            sentences.append(
+                f"{block}: {counts} than the paper beyond our interval{worse}".replace("equal than", "equal to")
+            )
+    return tuple(sentences)
+
+
+def _failures(methods: Sequence[Method]) -> tuple[str, ...]:
+    return tuple(
+        f"{method.name} ({method.block}), seed {record.spec['seed']}: no numbers, {record.status}: {record.message}"
+        for method in methods
+        for record in method.records
+        if record.status != "done"
+    )
