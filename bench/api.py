@@ -5,12 +5,17 @@ from bench.api import run
 print(record.rate("acc_com"))
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from attacks.errors import RequestError
 from attacks.registration import unknown_name
+from bench.executors.driver import Crew
 from bench.options import OPTIONS, parse_value
+from bench.paper.contract import PaperRequest
+from bench.paper.make import Finished, make_artifacts
+from bench.paper.options import OWN_OPTIONS, SETTINGS, parse_own
 from bench.progress import Progress, Silent
 from bench.record import Record, load_records
 from bench.sweep import in_order, plan, sweep
@@ -54,18 +59,75 @@ def run(
         for name, value in options.items()
         if value is not None
     }
-    chosen = choose_device(device)
-    workspace = Workspace(
-        results_dir=Path(results_dir),
-        data_dir=Path(data_dir),
-        download=download,
-        device=chosen,
-        batch_size=choose_batch_size(batch_size, chosen),
-        traced=trace,
-        progress=progress or Silent(),
-    )
+    workspace = _workspace(results_dir, data_dir, device, download=download, progress=progress)
+    workspace = replace(workspace, batch_size=choose_batch_size(batch_size, workspace.device), traced=trace)
     cells = plan(values, workspace)
     return in_order(cells, sweep(cells, workspace))
 
 
-__all__ = ["load_records", "run"]
+def paper(
+    *artifacts: str,
+    dataset: str = "digits",
+    recipe: str = "quick",
+    seeds: int = 3,
+    collect: bool = False,
+    results_dir: str | Path = "results",
+    data_dir: str | Path = "data",
+    download: bool = False,
+    device: str = "auto",
+    jobs: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Finished]:
+    """Make artifacts of the paper and write their files, reusing whatever is stored.
+
+    Args:
+        *artifacts: names from `bench list artifacts`, or "all".
+        dataset, recipe: as the command line takes them.
+        seeds: how often everything is repeated.
+        collect: compute nothing.
+        results_dir, data_dir, download, device, progress: as for `run`.
+        jobs: processes that share the cells.
+        **options: the command line's further options with underscores, one value or, for those that take a list, a
+            tuple: `n_test=50, dims=(2, 4)`.
+
+    Returns:
+        One an artifact, in order: its table, data, findings, files, or the error that left none of several.
+
+    Raises:
+        RequestError, DataError: as for `run`; with one artifact also what it failed of.
+    """
+    for name in options:
+        if name not in (*SETTINGS, *OWN_OPTIONS):
+            raise RequestError(unknown_name("option", name, [*SETTINGS, *OWN_OPTIONS]))
+    request = PaperRequest(
+        dataset=dataset,
+        recipe=recipe,
+        seeds=tuple(range(seeds)),
+        settings={name: parse_value(name, str(value)) for name, value in options.items() if name in SETTINGS},
+        options={name: parse_own(name, _listed(value)) for name, value in options.items() if name in OWN_OPTIONS},
+    )
+    workspace = _workspace(results_dir, data_dir, device, download=download, progress=progress)
+    return list(make_artifacts(artifacts, request, workspace, crew=Crew(jobs=jobs), collects=collect))
+
+
+def _listed(value: Any) -> str:
+    """A value, or several, as the command line takes them."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _workspace(
+    results_dir: str | Path, data_dir: str | Path, device: str, *, download: bool, progress: Progress | None
+) -> Workspace:
+    chosen = choose_device(device)
+    return Workspace(
+        results_dir=Path(results_dir),
+        data_dir=Path(data_dir),
+        download=download,
+        device=chosen,
+        batch_size=choose_batch_size(None, chosen),
+        progress=progress or Silent(),
+    )
+
+
+__all__ = ["load_records", "paper", "run"]

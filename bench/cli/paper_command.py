@@ -8,16 +8,6 @@ import typer
 from bench.cli import run_options as options
 
 OWN = "Options of single artifacts"
-SETTINGS: tuple[str, ...] = (
-    "n_train",
-    "n_fit",
-    "n_test",
-    "epochs",
-    "regularizer_weight",
-    "head_rate",
-    "train_learning_rate",
-)
-SETTINGS += ("bandwidth", "density", "class_weight", "max_l2")
 Dims = Annotated[str | None, options.option(OWN, "figure1: embedding dimensions, for instance 2,4,13.", "LIST")]
 Epsilons = Annotated[str | None, options.option(OWN, "figure1 to figure3: the attack's budgets.", "LIST")]
 TrainEpsilons = Annotated[str | None, options.option(OWN, "figure2: budgets of adversarial training.", "LIST")]
@@ -99,7 +89,7 @@ def paper_command(
     from bench.options import parse_value
     from bench.paper.contract import PaperRequest
     from bench.paper.make import make_artifacts
-    from bench.paper.options import OWN_OPTIONS, parse_own
+    from bench.paper.options import OWN_OPTIONS, SETTINGS, parse_own
 
     given = {name.rstrip("_"): value for name, value in ctx.params.items() if value is not None}
     request = PaperRequest(

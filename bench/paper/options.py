@@ -1,4 +1,4 @@
-"""The artifacts' own options: how their text is read."""
+"""The options of artifacts: those of runs that they hand on, and their own, with how their text is read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +16,20 @@ class OwnOption:
     is_list: bool = False
 
 
+# Options of runs that an artifact hands on to every run that takes them.
+SETTINGS = (
+    "n_train",
+    "n_fit",
+    "n_test",
+    "epochs",
+    "regularizer_weight",
+    "head_rate",
+    "train_learning_rate",
+    "bandwidth",
+    "density",
+    "class_weight",
+    "max_l2",
+)
 OWN_OPTIONS: dict[str, OwnOption] = {
     "dims": OwnOption(parse=int, what="whole numbers", is_list=True),
     "epsilons": OwnOption(parse=float, what="numbers", is_list=True),

@@ -1,0 +1,145 @@
+"""The first layers of a network on a tile of a plane: from points of the plane to bfloat16 activations.
+
+On a plane, a first convolution is affine in the two steps: a unit's value is p + q a + r b. Only what follows its ReLU
+is not, and only where the unit switches. `AffineFront` computes the second convolution from that, without giving up
+anything: units that are on all over a tile go through it once for the whole tile, as p, q and r; units that are off
+add nothing; and only those that switch within the tile, about a sixth, are evaluated point by point.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, unfold
+
+from bench.paper.studies.plane import Plane, Tile
+from bench.paper.studies.scratch import Scratch
+
+CONSTANTS = 4  # rows before the switching units': 1, a, b, and 0
+MULTIPLE = 16  # a matrix product is quickest in whole registers
+WORTH_GATHERING = 128  # outputs of a second convolution, from which its taps' weights are gathered in no time
+
+
+class Front(Protocol):
+    """The first layers: what depends on the plane alone once for the plane, then tile by tile."""
+
+    def prepared(self, plane: Plane) -> Tensor:
+        """What `hidden` needs of the plane."""
+
+    def hidden(self, prepared: Tensor, tile: Tile) -> Tensor:
+        """(points, channels, h, w) bfloat16 of a tile's points, row by row, before the next ReLU."""
+
+
+class SplitFront:
+    """Any first convolution, its inputs given as two bfloat16 numbers each, which add up to 16 bits of them.
+
+    One alone would move every pixel by up to 1/500, many of them alike: a visible dent in the surface.
+
+    Args:
+        normalization: the network's first layer.
+        convolution: its first convolution, with a bias.
+    """
+
+    def __init__(self, normalization: nn.Module, convolution: nn.Conv2d) -> None:
+        self.normalization, self.convolution = normalization, convolution
+        self.weight = torch.cat([convolution.weight] * 2, dim=1).to(torch.bfloat16)
+        assert convolution.bias is not None
+        self.bias = convolution.bias.to(torch.bfloat16)
+
+    def prepared(self, plane: Plane) -> Tensor:
+        """(3, c, h, w): the image and both directions."""
+        return torch.stack([plane.image, plane.along, plane.across])
+
+    def hidden(self, prepared: Tensor, tile: Tile) -> Tensor:
+        """As `Front.hidden`."""
+        image, along, across = prepared
+        a, b = (steps.to(image.device).view(-1, 1, 1, 1) for steps in tile.points())
+        inputs = self.normalization(image + a * along + b * across)
+        high = inputs.to(torch.bfloat16)
+        low = (inputs - high).to(torch.bfloat16)
+        both = torch.cat([high, low], dim=1).contiguous(memory_format=torch.channels_last)
+        of = self.convolution
+        return conv2d(both, self.weight, self.bias, stride=of.stride, padding=of.padding)  # type: ignore[arg-type]
+
+
+class AffineFront:
+    """A first convolution, a ReLU and a second convolution.
+
+    Args:
+        normalization: the network's first layer, affine.
+        first, second: convolutions with a bias.
+        image: (c, h, w), for its shape.
+    """
+
+    def __init__(self, normalization: nn.Module, first: nn.Conv2d, second: nn.Conv2d, image: Tensor) -> None:
+        self.normalization, self.first, self.second = normalization, first, second
+        self.weight = second.weight.flatten(1).t().contiguous().to(torch.bfloat16)  # (taps, out)
+        units = self.first(normalization(image[None]))  # (1, c, h, w)
+        numbers = torch.arange(1, units.numel() + 1, dtype=torch.float64).view_as(units)
+        kernel, padding, stride = second.kernel_size, second.padding, second.stride
+        taps = unfold(numbers, kernel, padding=padding, stride=stride)  # type: ignore[arg-type]
+        self.units_of_taps = taps[0].t().long().contiguous()  # (positions, taps); 0 stands for padding
+        self.out_shape = second(units).shape[2:]
+        self.scratch = Scratch()
+
+    def prepared(self, plane: Plane) -> Tensor:
+        """(3, c, h, w) float32: p, q and r of every unit of the first convolution."""
+        points = torch.stack([plane.image, plane.image + plane.along, plane.image + plane.across])
+        at, along, across = self.first(self.normalization(points))
+        return torch.stack([at, along - at, across - at])
+
+    def hidden(self, prepared: Tensor, tile: Tile) -> Tensor:
+        """As `Front.hidden`; in memory position by position, channels last."""
+        a, b = tile.points()
+        steps = torch.stack([torch.ones_like(a), a, b])  # (3, points)
+        center = torch.tensordot((steps.amin(dim=1) + steps.amax(dim=1)) / 2, prepared, dims=1)
+        farthest = torch.tensordot((steps.amax(dim=1) - steps.amin(dim=1)) / 2, prepared.abs(), dims=1)
+        always_on = center >= farthest
+        switching = (center.abs() < farthest).flatten().nonzero().squeeze(1)  # (units,)
+        values = self._values(prepared.flatten(1)[:, switching], steps)
+        units, taps = self._gathering(switching, prepared[0].numel())
+        affine = self.second(prepared * always_on)  # (3, out, h, w)
+        assert self.second.bias is not None
+        affine[1:] -= self.second.bias[:, None, None]
+        return self._products(values, units, taps, affine.flatten(2).permute(2, 0, 1))
+
+    def _values(self, prepared: Tensor, steps: Tensor) -> Tensor:
+        """(`CONSTANTS` + units, points) bfloat16: 1, a, b, 0, and each switching unit after its ReLU."""
+        values = self.scratch.take("values", CONSTANTS + prepared.shape[1], steps.shape[1])
+        values[:3] = steps
+        values[3] = 0
+        values[CONSTANTS:] = torch.mm(prepared.t(), steps).relu_()
+        return values
+
+    def _gathering(self, switching: Tensor, units: int) -> tuple[Tensor, Tensor]:
+        """Which values and which weights meet at each position of the second convolution's output.
+
+        Returns:
+            Rows of the values, and rows of the weights, (positions, most) int64 each. Each position begins with the
+            three constants, whose weights are put in later, and what it has fewer than the others is 0 times something.
+        """
+        rows = torch.zeros(units + 1, dtype=torch.int64)
+        rows[switching + 1] = torch.arange(CONSTANTS, CONSTANTS + len(switching))
+        met = rows[self.units_of_taps]  # (positions, taps); 0 where nothing switches
+        positions, taps = met.nonzero(as_tuple=True)
+        counts = torch.bincount(positions, minlength=len(met))
+        most = -(-(3 + int(counts.max())) // MULTIPLE) * MULTIPLE
+        places = 3 + torch.arange(len(positions)) - (counts.cumsum(0) - counts)[positions]
+        values = torch.full((len(met), most), 3)
+        weights = torch.zeros_like(values)
+        values[positions, places] = met[positions, taps]
+        weights[positions, places] = taps
+        values[:, :3] = torch.arange(3)
+        return values, weights
+
+    def _products(self, values: Tensor, units: Tensor, taps: Tensor, affine: Tensor) -> Tensor:
+        """Sum over what meets at each position: (points, out, h, w) bfloat16."""
+        (positions, most), points, out = units.shape, values.shape[1], self.weight.shape[1]
+        left = self.scratch.take("left", positions * most, points)
+        right = self.scratch.take("right", positions * most, out)
+        torch.index_select(values, 0, units.flatten(), out=left)
+        torch.index_select(self.weight, 0, taps.flatten(), out=right)
+        right.view(positions, most, out)[:, :3] = affine
+        result = self.scratch.take("result", positions, points, out)
+        torch.bmm(left.view(positions, most, points).transpose(1, 2), right.view(positions, most, out), out=result)
+        return result.view(*self.out_shape, points, out).permute(2, 3, 0, 1)
