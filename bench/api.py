@@ -83,10 +83,15 @@ def paper(
 
     Args:
         *artifacts: names from `bench list artifacts`, or "all".
-        dataset, recipe: as the command line takes them.
+        dataset: as the command line takes it.
+        recipe: "quick" or "paper".
         seeds: how often everything is repeated.
         collect: compute nothing.
-        results_dir, data_dir, download, device, progress: as for `run`.
+        results_dir: where records, the store and `paper/` go.
+        data_dir: where the datasets are.
+        download: fetch missing data.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        progress: who is told how far it is; nobody by default.
         jobs: processes that share the cells.
         **options: the command line's further options with underscores, one value or, for those that take a list, a
             tuple: `n_test=50, dims=(2, 4)`.

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from attacks.errors import RequestError
+from attacks.errors import NotConvergedError, RequestError
 from attacks.registry import ATTACKS
 from bench.cell import Cell, cell_names
 from bench.code_version import code_version
@@ -73,12 +73,18 @@ class Desk:
         Raises:
             MissingError: something is missing and only to be collected.
             RequestError: a cell cannot be had on this dataset.
+            NotConvergedError: no cell gave numbers.
         """
         requests = [self._request(options) for options in wanted]
         cells = plan_requests(requests, self.workspace, self.datasets)
         if self.collects:
-            return self._collected(cells)
-        return in_order(cells, swept_by(self.crew, cells, self.workspace, keep_errors=True))
+            records = self._collected(cells)
+        else:
+            records = in_order(cells, swept_by(self.crew, cells, self.workspace, keep_errors=True))
+        if records and all(record.status != "done" for record in records):
+            reason = records[0].message.strip().splitlines()[-1]
+            raise NotConvergedError(f"none of the {len(records)} runs of {self.artifact} gave numbers: {reason}")
+        return records
 
     def repeated(self, wanted: Sequence[Mapping[str, Any]]) -> list[tuple[Record, ...]]:
         """The records of cells with every seed of the request: one tuple a cell, one record a seed; as `records`."""

@@ -7,7 +7,7 @@ fold would run through a = 0 and b = 0 wherever pixels are black or white, as ne
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -33,8 +33,9 @@ class Surfaces:
 
     losses: (n, grid, grid) float32, first along the gradient's sign and then across; first: (grid, grid), the first
     image's in float32 whatever the others were computed in.
-    precision: of `losses`; deviation: of the mean surface in bfloat16 from float32 where both were computed, the
-    largest as a share of its range; None where bfloat16 was not tried. checked: number of grid points with both.
+    precision: of `losses`.
+    deviation: of the mean surface in bfloat16 from float32 where both were computed, the largest as a share of its
+        range; None where bfloat16 was not tried. checked: number of grid points with both.
     """
 
     losses: Tensor
@@ -112,27 +113,38 @@ def loss_surfaces(
     quick = None
     if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(planes[0].image.device)):
         quick = quick_copy(classifier, planes[0].image)
-    first = _exact(classifier, planes[0], steps)
     if quick is None:
-        rest = [first]
-        task.advance()
-        for plane in planes[1:]:
-            rest.append(_exact(classifier, plane, steps))
-            task.advance()
-        return _surfaces(torch.stack(rest), first, "float32", None, 0)
-    losses = torch.stack(mapped(lambda plane: quick.surface(plane, tiles_of(steps)), planes, task))
+        return _in_float32(classifier, planes, steps, task)
+    tiles = tiles_of(steps)
+    losses = torch.stack(mapped(lambda plane: quick.surface(plane, tiles), planes, task))
     points = _checked_points(len(steps))
     deviation = _deviation(classifier, planes, steps, losses.mean(dim=0, dtype=torch.float64), points)
     if precision == "auto" and not deviation <= VISIBLE:
-        losses = torch.stack([first, *(_exact(classifier, plane, steps) for plane in planes[1:])])
-        return _surfaces(losses, first, "float32", deviation, len(points))
-    return _surfaces(losses, first, "bfloat16", deviation, len(points))
+        surfaces = _in_float32(classifier, planes, steps, task)
+        return replace(surfaces, deviation=deviation, checked=len(points))
+    return Surfaces(
+        losses=_require_finite(losses),
+        first=_exact(classifier, planes[0], steps),
+        precision="bfloat16",
+        deviation=deviation,
+        checked=len(points),
+    )
 
 
-def _surfaces(losses: Tensor, first: Tensor, precision: str, deviation: float | None, checked: int) -> Surfaces:
+def _in_float32(classifier: nn.Module, planes: Sequence[Plane], steps: Tensor, task: Task) -> Surfaces:
+    losses = []
+    for plane in planes:
+        losses.append(_exact(classifier, plane, steps))
+        task.advance()
+    return Surfaces(
+        losses=_require_finite(torch.stack(losses)), first=losses[0], precision="float32", deviation=None, checked=0
+    )
+
+
+def _require_finite(losses: Tensor) -> Tensor:
     if not bool(torch.isfinite(losses).all()):
         raise ModelError("the model gives NaN or infinite losses near its images; there is no surface")
-    return Surfaces(losses=losses, first=first, precision=precision, deviation=deviation, checked=checked)
+    return losses
 
 
 def _exact(classifier: nn.Module, plane: Plane, steps: Tensor) -> Tensor:
@@ -151,7 +163,7 @@ def _deviation(classifier: nn.Module, planes: Sequence[Plane], steps: Tensor, me
     along, across = steps[points // len(steps)], steps[points % len(steps)]
     exact = torch.stack([losses_at(classifier, plane, along, across) for plane in planes])
     largest = (mean.flatten()[points] - exact.mean(dim=0, dtype=torch.float64)).abs().max()
-    return float(largest / (mean.max() - mean.min()))
+    return float(largest / (mean.max() - mean.min()).clamp_min(torch.finfo(torch.float32).tiny))
 
 
 def _has_bfloat16(device: torch.device) -> bool:

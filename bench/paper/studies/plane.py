@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 TILE = 13  # points a side: within it few units of a first layer switch, and its activations fit a core's caches
@@ -46,10 +47,10 @@ class Tile:
 
 def tiles_of(steps: Tensor) -> list[Tile]:
     """The grid of (grid,) steps each way in tiles of much the same size, `TILE` at most."""
-    ends = [round(number * len(steps) / -(-len(steps) // TILE)) for number in range(-(-len(steps) // TILE) + 1)]
-    parts = [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    parts = torch.arange(len(steps)).tensor_split(-(-len(steps) // TILE))
+    slices = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
     return [
         Tile(rows=rows, columns=columns, along=steps[rows], across=steps[columns])
-        for rows in parts
-        for columns in parts
+        for rows in slices
+        for columns in slices
     ]

@@ -59,7 +59,7 @@ class SplitFront:
         low = (inputs - high).to(torch.bfloat16)
         both = torch.cat([high, low], dim=1).contiguous(memory_format=torch.channels_last)
         of = self.convolution
-        return conv2d(both, self.weight, self.bias, stride=of.stride, padding=of.padding)  # type: ignore[arg-type]
+        return conv2d(both, self.weight, self.bias, stride=of.stride, padding=of.padding)
 
 
 class AffineFront:

@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bench.paper.studies.plane import Plane, Tile
 from bench.paper.studies.plane_front import WORTH_GATHERING, AffineFront, Front, SplitFront
-from bench.paper.studies.winograd import CoveringLinear, StridedWinograd
+from bench.paper.studies.quick_layers import CoveringLinear, Halving, StridedWinograd
 from defenses.contract import Classifier
 
 _KNOWN = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)  # what the quick copy of a trunk is made of
@@ -31,7 +31,7 @@ class QuickCopy:
 
     def surface(self, plane: Plane, tiles: Sequence[Tile]) -> Tensor:
         """The loss at every point of a grid in tiles: (grid, grid) float32 on the CPU."""
-        grid = 1 + max(tile.rows.stop for tile in tiles) - 1
+        grid = max(tile.rows.stop for tile in tiles)
         losses = torch.empty(grid, grid)
         with torch.inference_mode():
             prepared = self.front.prepared(plane)
@@ -58,7 +58,7 @@ def quick_copy(classifier: nn.Module, image: Tensor) -> QuickCopy | None:
     if not trunk or not isinstance(trunk[0], nn.Conv2d) or not all(map(_is_known, trunk)):
         return None
     with torch.no_grad():
-        folded = _folded(trunk)
+        folded = _pooled_first(_folded(trunk))
         front, used = _front(classifier.normalization, folded, image)
         shapes = _shapes(classifier.normalization(image[None]), folded)
         rest = [_quick(layer, shape) for layer, shape in zip(folded[used:], shapes[used:], strict=True)]
@@ -87,6 +87,15 @@ def _folded(layers: Sequence[nn.Module]) -> list[nn.Module]:
     return folded
 
 
+def _pooled_first(layers: list[nn.Module]) -> list[nn.Module]:
+    """The same function: ReLU and the maximum change places, so that the ReLU has less to do."""
+    ordered: list[nn.Module] = []
+    for layer in layers:
+        swaps = isinstance(layer, nn.MaxPool2d) and ordered and isinstance(ordered[-1], nn.ReLU)
+        ordered.insert(len(ordered) - 1 if swaps else len(ordered), layer)
+    return ordered
+
+
 def _front(normalization: nn.Module, layers: Sequence[nn.Module], image: Tensor) -> tuple[Front, int]:
     """The first layers, and how many they are."""
     first, rest = layers[0], layers[1:3]
@@ -111,8 +120,9 @@ def _quick(layer: nn.Module, shapes: tuple[torch.Size, torch.Size]) -> nn.Module
     given, result = shapes
     if isinstance(layer, nn.ReLU):
         return nn.ReLU(inplace=True)
-    if not isinstance(layer, nn.Conv2d):
-        return layer
+    if isinstance(layer, nn.MaxPool2d):
+        return Halving() if Halving.is_same(layer) else layer
+    assert isinstance(layer, nn.Conv2d)
     if result[2:] == (1, 1):
         return CoveringLinear(layer, given[2], given[3])
     is_strided = (layer.kernel_size, layer.stride, layer.padding) == ((4, 4), (2, 2), (1, 1))

@@ -1,0 +1,57 @@
+"""What the loss surfaces say, in sentences: smooth or not, and whether the gradient shows where the loss rises."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.paper.studies.surface_shape import SurfaceShape
+
+SMOOTH = 0.02  # mean bend between neighbors, as a share of the span, up to which a surface counts as smooth [D]
+
+
+def findings_of(measured: Sequence[tuple[str, SurfaceShape, int, Mapping[str, Any]]], images: int) -> tuple[str, ...]:
+    """One sentence a classifier on its mean surface, one on the paper's claim, and one on arithmetic a classifier.
+
+    Args:
+        measured: a classifier's name, the shape of its mean surface, how many single images rise more across than
+            along, and how its surfaces were computed (`precision`, `deviation`, `checked`).
+        images: behind each mean.
+    """
+    sentences = [_of_shape(name, shape, masked, images) for name, shape, masked, _ in measured]
+    smooth = [name for name, shape, _, _ in measured if _is_smooth(shape)]
+    rough = [name for name, shape, _, _ in measured if not _is_smooth(shape)]
+    said = f"the paper calls its surfaces smooth (mean bend at most {100 * SMOOTH:g} % of the span here)"
+    sentences.append(
+        f"{said}: ours are" if not rough else f"{said}: ours of {_joined(rough)} are not, of {_joined(smooth)} are"
+    )
+    return (*sentences, *(_of_arithmetic(name, details) for name, _, _, details in measured))
+
+
+def _is_smooth(shape: SurfaceShape) -> bool:
+    return shape.roughness is None or shape.roughness <= SMOOTH
+
+
+def _of_shape(name: str, shape: SurfaceShape, masked: int, images: int) -> str:
+    if shape.rise_ratio is None:
+        way = "the mean loss does not rise along the gradient's sign: the gradient is masked"
+    elif shape.rise_ratio > 1:
+        way = f"the mean loss rises {shape.rise_ratio:.2f} times as far in a random direction: the gradient is masked"
+    else:
+        way = f"in a random direction the mean loss rises {shape.rise_ratio:.2f} times as far as along the sign"
+    return (
+        f"{name}: mean loss {shape.center:.3g} nats at the images, {shape.end:.3g} at the last step along the sign of the "
+        f"gradient, at most {shape.largest:.3g}; {way} ({masked} of {images} images rise farther across)"
+    )
+
+
+def _of_arithmetic(name: str, details: Mapping[str, Any]) -> str:
+    deviation = details["deviation"]
+    if deviation is None:
+        return f"{name}: computed in float32"
+    told = f"{100 * deviation:.2f} % of its range at {details['checked']} random points computed in float32 too"
+    if details["precision"] == "float32":
+        return f"{name}: computed in float32, because the mean surface in bfloat16 was off by {told}"
+    return f"{name}: the mean surface is computed in bfloat16, off by at most {told}; the single image's in float32"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return " and ".join(names) if names else "none"
