@@ -12,8 +12,6 @@ from bench.paper.contract import Column, Entry, PaperTable
 from bench.paper.make import Finished, missing_of
 from bench.paper.missing import MissingError
 
-MOST_LEADING = 2  # columns that name a row
-
 
 def show_artifact(finished: Finished) -> None:
     """Print one artifact; a table wider than the terminal is cut into one a group of columns."""
@@ -46,8 +44,7 @@ def show_missing(finished: Sequence[Finished]) -> int:
 def _parts(table: PaperTable, width: int) -> list[Table]:
     """The table whole where it fits, else the columns that name its rows beside as many others as fit, part by part."""
     numbers = list(range(len(table.columns)))
-    lead = next((number for number in numbers[:MOST_LEADING] if table.columns[number].groups), MOST_LEADING)
-    leading, rest = numbers[:lead], numbers[lead:]
+    leading, rest = numbers[: table.names], numbers[table.names :]
     parts: list[list[int]] = []
     for number in rest:
         joins = parts and _width(table, [*leading, *parts[-1], number]) <= width

@@ -50,10 +50,15 @@ Row = tuple[Entry, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperTable:
-    """A table to be read. blocks: rows in groups that a rule sets apart; every row has an entry a column."""
+    """A table to be read.
+
+    columns: from left to right, of which the first `names` say what a row is.
+    blocks: rows in groups that a rule sets apart; every row has an entry a column.
+    """
 
     columns: tuple[Column, ...]
     blocks: tuple[tuple[Row, ...], ...]
+    names: int = 1
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for block in self.blocks for row in block):

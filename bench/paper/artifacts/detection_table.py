@@ -71,6 +71,7 @@ def detection_table(*, title: str, head: str, methods: Sequence[Method], desk: D
             *(Column(title=part, groups=(title,)) for _, title in METRICS for part in ("ours", "paper", "Δ")),
             *(Column(title=part, groups=("ours, beside",)) for part in ("floor", "AUROC", "passed", "reached")),
         ),
+        names=2,
         blocks=tuple(tuple(_row(method) for method in methods if method.block == block) for block in blocks),
     )
     settings = desk.request.settings
