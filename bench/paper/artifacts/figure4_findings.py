@@ -38,8 +38,8 @@ def _of_shape(name: str, shape: SurfaceShape, masked: int, images: int) -> str:
     else:
         way = f"in a random direction the mean loss rises {shape.rise_ratio:.2f} times as far as along the sign"
     return (
-        f"{name}: mean loss {shape.center:.3g} nats at the images, {shape.end:.3g} at the last step along the sign of the "
-        f"gradient, at most {shape.largest:.3g}; {way} ({masked} of {images} images rise farther across)"
+        f"{name}: mean loss {shape.center:.3g} nats at the images, {shape.end:.3g} at the last step along the sign of "
+        f"the gradient, at most {shape.largest:.3g}; {way} ({masked} of {images} images rise farther across)"
     )
 
 

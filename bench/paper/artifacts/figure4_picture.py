@@ -9,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 COLORS = "cividis"  # the same to color-blind readers and others
 LEVELS = 12
 ALONG, ACROSS = "a · sign ∇ loss", "b · random ±1"
-HEIGHT, WIDTH, MARGIN = 2.6, 2.35, 0.75  # inches a panel, and for the color bar
+HEIGHT, WIDTH, MARGIN = 2.4, 2.1, 0.5  # inches a panel, and for the color bar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,40 +34,40 @@ def draw_surfaces(rows: Sequence[tuple[str, Sequence[Panel]]], steps: NDArray[np
         steps: (grid,) in pixel units.
     """
     count = len(rows[0][1])
-    figure = Figure(figsize=(2 * WIDTH * count + MARGIN, HEIGHT * len(rows)), dpi=150)
+    width = 2 * WIDTH * count + MARGIN
+    figure = Figure(figsize=(width, HEIGHT * len(rows)))
     grid = GridSpec(
         len(rows),
-        2 * count + 1,
+        2 * count,
         figure=figure,
-        width_ratios=[1.15, 1] * count + [0.05],
-        wspace=0.42,
+        width_ratios=[1.2, 1] * count,
+        wspace=0.38,
         hspace=0.3,
         left=0.02,
-        right=0.94,
+        right=1 - (MARGIN + 0.2) / width,
         top=0.92,
-        bottom=0.09,
+        bottom=0.1,
     )
     for row, (name, panels) in enumerate(rows):
-        low = min(float(panel.losses.min()) for panel in panels)
-        high = max(float(panel.losses.max()) for panel in panels)
-        high = high if high > low else low + 1e-6
+        losses = np.stack([panel.losses for panel in panels])
+        levels = np.asarray(MaxNLocator(LEVELS, min_n_ticks=LEVELS // 2).tick_values(losses.min(), losses.max()))
         for column, panel in enumerate(panels):
             in_space = figure.add_subplot(grid[row, 2 * column], projection="3d")
-            _surface(in_space, panel, steps, low, high)
+            _surface(in_space, panel, steps, levels)
             flat = figure.add_subplot(grid[row, 2 * column + 1])
-            filled = _contour(flat, panel, steps, low, high)
-            in_space.set_title(f"{panel.defense}, {name}", fontsize=9, x=0.9, y=1.0)
-        bar = figure.colorbar(filled, cax=figure.add_subplot(grid[row, -1]))
+            filled = _contour(flat, panel, steps, levels)
+            in_space.set_title(f"{panel.defense}, {name}", fontsize=8.5, x=0.95, y=1.02)
+        bar = figure.colorbar(filled, cax=flat.inset_axes((1.07, 0, 0.06, 1)))
         bar.set_label("loss (nats)", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return figure
 
 
-def _surface(axes: Any, panel: Panel, steps: NDArray[np.float64], low: float, high: float) -> None:
+def _surface(axes: Any, panel: Panel, steps: NDArray[np.float64], levels: NDArray[np.float64]) -> None:
     along, across = np.meshgrid(steps, steps, indexing="ij")
-    color = {"cmap": COLORS, "vmin": low, "vmax": high}
+    color = {"cmap": COLORS, "vmin": levels[0], "vmax": levels[-1]}
     axes.plot_surface(along, across, panel.losses, rcount=51, ccount=51, linewidth=0, antialiased=False, **color)
-    axes.set_zlim(low, high)
+    axes.set_zlim(levels[0], levels[-1])
     axes.view_init(elev=28, azim=-125)
     axes.set_xlabel("a", fontsize=8, labelpad=-7)
     axes.set_ylabel("b", fontsize=8, labelpad=-7)
@@ -75,8 +76,8 @@ def _surface(axes: Any, panel: Panel, steps: NDArray[np.float64], low: float, hi
     axes.set_box_aspect(None, zoom=1.15)
 
 
-def _contour(axes: Axes, panel: Panel, steps: NDArray[np.float64], low: float, high: float) -> ContourSet:
-    filled = axes.contourf(steps, steps, panel.losses.T, levels=np.linspace(low, high, LEVELS + 1), cmap=COLORS)
+def _contour(axes: Axes, panel: Panel, steps: NDArray[np.float64], levels: NDArray[np.float64]) -> ContourSet:
+    filled = axes.contourf(steps, steps, panel.losses.T, levels=levels, cmap=COLORS)
     axes.plot(0, 0, marker="+", color="#D55E00", markersize=7, markeredgewidth=1.5)
     axes.set_xlabel(f"{ALONG} (pixel units)", fontsize=7, labelpad=1)
     axes.set_ylabel(ACROSS, fontsize=7, labelpad=0)

@@ -79,7 +79,7 @@ def planes_through(classifier: nn.Module, images: Tensor, labels: Tensor, draws:
                 label=label,
                 along=gradient[0].sign(),
                 across=across,
-                center=float(loss),
+                center=float(loss.detach()),
                 slope_along=float(gradient.abs().sum()),
                 slope_across=float((gradient[0] * across).sum()),
             )
