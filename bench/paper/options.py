@@ -16,12 +16,9 @@ class OwnOption:
     is_list: bool = False
 
 
-# Options of runs that an artifact hands on to every run that takes them.
-SETTINGS = (
-    "n_train",
-    "n_fit",
-    "n_test",
-    "epochs",
+# Options of runs that an artifact hands on to every run that takes them: how much, and what else than by default.
+SIZES = ("n_train", "n_fit", "n_test", "epochs")
+VARIATIONS = (
     "regularizer_weight",
     "head_rate",
     "train_learning_rate",
@@ -30,6 +27,7 @@ SETTINGS = (
     "class_weight",
     "max_l2",
 )
+SETTINGS = SIZES + VARIATIONS
 OWN_OPTIONS: dict[str, OwnOption] = {
     "dims": OwnOption(parse=int, what="whole numbers", is_list=True),
     "epsilons": OwnOption(parse=float, what="numbers", is_list=True),

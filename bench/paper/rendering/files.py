@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.files import write_atomically, write_text
 from bench.paper.contract import ArtifactEntry, Made, PaperRequest
+from bench.paper.options import VARIATIONS
 from bench.paper.rendering.captions import caption_of, dataset_label
 from bench.paper.rendering.text import to_csv, to_latex, to_markdown
 
@@ -14,9 +15,11 @@ EVERY_DATASET = "every-dataset"
 
 
 def folder_of(entry: ArtifactEntry, request: PaperRequest, results_dir: Path) -> Path:
-    """Where an artifact's files go; those that take no dataset have a folder of their own."""
+    """Where an artifact's files go: by dataset, where it takes one, and by recipe with what varies it."""
     dataset = dataset_label(request.dataset) if entry.families else EVERY_DATASET
-    return results_dir / "paper" / re.sub(r"[^\w.-]+", "-", dataset) / request.recipe
+    varied = [f"{name.replace('_', '-')}-{request.settings[name]}" for name in VARIATIONS if name in request.settings]
+    recipe = "-".join([request.recipe, *varied])
+    return results_dir / "paper" / re.sub(r"[^\w.-]+", "-", dataset) / recipe
 
 
 def save_artifact(
