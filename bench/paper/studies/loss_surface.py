@@ -63,28 +63,27 @@ def planes_through(classifier: nn.Module, images: Tensor, labels: Tensor, draws:
         ModelError: a gradient is not finite.
     """
     random = draws.uniform("rademacher", tuple(images.shape[1:])).to(images.device)
-    planes = []
-    for image, label, uniform in zip(images, labels.tolist(), random, strict=True):
-        # one at a time: in a batch, sums are taken in another order, and the sign of a tiny gradient turns with them
-        varied = image[None].detach().clone().requires_grad_()
-        with torch.enable_grad():
-            loss = cross_entropy(classifier(varied), torch.tensor([label], device=image.device))
-            (gradient,) = torch.autograd.grad(loss, varied)
-        if not bool(torch.isfinite(gradient).all()):
-            raise ModelError("the loss has a gradient that is not finite; there is no surface along it")
-        across = torch.where(uniform < 0.5, -1.0, 1.0)
-        planes.append(
-            Plane(
-                image=image,
-                label=label,
-                along=gradient[0].sign(),
-                across=across,
-                center=float(loss.detach()),
-                slope_along=float(gradient.abs().sum()),
-                slope_across=float((gradient[0] * across).sum()),
-            )
-        )
-    return planes
+    across = torch.where(random < 0.5, -1.0, 1.0)
+    given = list(zip(images, labels.tolist(), across, strict=True))
+    # one at a time: in a batch, sums are taken in another order, and the sign of a tiny gradient turns with them
+    return mapped(lambda each: _plane_through(classifier, *each), given)
+
+
+def _plane_through(classifier: nn.Module, image: Tensor, label: int, across: Tensor) -> Plane:
+    varied = image[None].detach().clone().requires_grad_()
+    loss = cross_entropy(classifier(varied), torch.tensor([label], device=image.device))
+    (gradient,) = torch.autograd.grad(loss, varied)
+    if not bool(torch.isfinite(gradient).all()):
+        raise ModelError("the loss has a gradient that is not finite; there is no surface along it")
+    return Plane(
+        image=image,
+        label=label,
+        along=gradient[0].sign(),
+        across=across,
+        center=float(loss.detach()),
+        slope_along=float(gradient.abs().sum()),
+        slope_across=float((gradient[0] * across).sum()),
+    )
 
 
 def losses_at(classifier: nn.Module, plane: Plane, along: Tensor, across: Tensor) -> Tensor:
@@ -116,7 +115,7 @@ def loss_surfaces(
     if quick is None:
         return _in_float32(classifier, planes, steps, task)
     tiles = tiles_of(steps)
-    losses = torch.stack(mapped(lambda plane: quick.surface(plane, tiles), planes, task))
+    losses = torch.stack(mapped(lambda plane: quick.surface(plane, tiles), planes, task.advance))
     points = _checked_points(len(steps))
     deviation = _deviation(classifier, planes, steps, losses.mean(dim=0, dtype=torch.float64), points)
     if precision == "auto" and not deviation <= VISIBLE:

@@ -6,6 +6,7 @@ anything: units that are on all over a tile go through it once for the whole til
 add nothing; and only those that switch within the tile, about a sixth, are evaluated point by point.
 """
 
+import copy
 from typing import Protocol
 
 import torch
@@ -17,6 +18,7 @@ from bench.paper.studies.scratch import Scratch
 
 CONSTANTS = 4  # rows before the switching units': 1, a, b, and 0
 MULTIPLE = 16  # a matrix product is quickest in whole registers
+GROUPS = 3  # of positions, each with as many taps as its busiest position
 WORTH_GATHERING = 128  # outputs of a second convolution, from which its taps' weights are gathered in no time
 
 
@@ -72,10 +74,14 @@ class AffineFront:
     """
 
     def __init__(self, normalization: nn.Module, first: nn.Conv2d, second: nn.Conv2d, image: Tensor) -> None:
-        self.normalization, self.first, self.second = normalization, first, second
+        assert second.bias is not None
+        self.normalization, self.first = normalization, first
+        self.second = copy.deepcopy(second).to(torch.bfloat16).to(memory_format=torch.channels_last)
+        self.bias = second.bias[:, None, None].to(torch.bfloat16)
         self.weight = second.weight.flatten(1).t().contiguous().to(torch.bfloat16)  # (taps, out)
-        units = self.first(normalization(image[None]))  # (1, c, h, w)
-        numbers = torch.arange(1, units.numel() + 1, dtype=torch.float64).view_as(units)
+        units = first(normalization(image[None]))  # (1, c, h, w)
+        self.units = units.numel()
+        numbers = torch.arange(1, self.units + 1, dtype=torch.float64).view_as(units)
         kernel, padding, stride = second.kernel_size, second.padding, second.stride
         taps = unfold(numbers, kernel, padding=padding, stride=stride)  # type: ignore[arg-type]
         self.units_of_taps = taps[0].t().long().contiguous()  # (positions, taps); 0 stands for padding
@@ -94,14 +100,11 @@ class AffineFront:
         steps = torch.stack([torch.ones_like(a), a, b])  # (3, points)
         center = torch.tensordot((steps.amin(dim=1) + steps.amax(dim=1)) / 2, prepared, dims=1)
         farthest = torch.tensordot((steps.amax(dim=1) - steps.amin(dim=1)) / 2, prepared.abs(), dims=1)
-        always_on = center >= farthest
         switching = (center.abs() < farthest).flatten().nonzero().squeeze(1)  # (units,)
         values = self._values(prepared.flatten(1)[:, switching], steps)
-        units, taps = self._gathering(switching, prepared[0].numel())
-        affine = self.second(prepared * always_on)  # (3, out, h, w)
-        assert self.second.bias is not None
-        affine[1:] -= self.second.bias[:, None, None]
-        return self._products(values, units, taps, affine.flatten(2).permute(2, 0, 1))
+        affine = self.second((prepared * (center >= farthest)).to(torch.bfloat16))  # (3, out, h, w)
+        affine[1:] -= self.bias  # of q and r, which a bias does not move
+        return self._products(values, switching, affine.flatten(2).permute(2, 0, 1))
 
     def _values(self, prepared: Tensor, steps: Tensor) -> Tensor:
         """(`CONSTANTS` + units, points) bfloat16: 1, a, b, 0, and each switching unit after its ReLU."""
@@ -111,35 +114,51 @@ class AffineFront:
         values[CONSTANTS:] = torch.mm(prepared.t(), steps).relu_()
         return values
 
-    def _gathering(self, switching: Tensor, units: int) -> tuple[Tensor, Tensor]:
-        """Which values and which weights meet at each position of the second convolution's output.
+    def _products(self, values: Tensor, switching: Tensor, affine: Tensor) -> Tensor:
+        """Sum over what meets at each position of the output: (points, out, h, w) bfloat16.
 
-        Returns:
-            Rows of the values, and rows of the weights, (positions, most) int64 each. Each position begins with the
-            three constants, whose weights are put in later, and what it has fewer than the others is 0 times something.
+        Args:
+            values: of `_values`.
+            switching: (units,) int64, which units they are.
+            affine: (positions, 3, out), what the units add that are on all over the tile.
         """
-        rows = torch.zeros(units + 1, dtype=torch.int64)
-        rows[switching + 1] = torch.arange(CONSTANTS, CONSTANTS + len(switching))
-        met = rows[self.units_of_taps]  # (positions, taps); 0 where nothing switches
-        positions, taps = met.nonzero(as_tuple=True)
-        counts = torch.bincount(positions, minlength=len(met))
-        most = -(-(3 + int(counts.max())) // MULTIPLE) * MULTIPLE
-        places = 3 + torch.arange(len(positions)) - (counts.cumsum(0) - counts)[positions]
-        values = torch.full((len(met), most), 3)
-        weights = torch.zeros_like(values)
-        values[positions, places] = met[positions, taps]
-        weights[positions, places] = taps
-        values[:, :3] = torch.arange(3)
-        return values, weights
-
-    def _products(self, values: Tensor, units: Tensor, taps: Tensor, affine: Tensor) -> Tensor:
-        """Sum over what meets at each position: (points, out, h, w) bfloat16."""
-        (positions, most), points, out = units.shape, values.shape[1], self.weight.shape[1]
-        left = self.scratch.take("left", positions * most, points)
-        right = self.scratch.take("right", positions * most, out)
-        torch.index_select(values, 0, units.flatten(), out=left)
-        torch.index_select(self.weight, 0, taps.flatten(), out=right)
-        right.view(positions, most, out)[:, :3] = affine
-        result = self.scratch.take("result", positions, points, out)
-        torch.bmm(left.view(positions, most, points).transpose(1, 2), right.view(positions, most, out), out=result)
+        rows = torch.zeros(self.units + 1, dtype=torch.int64)
+        rows[switching + 1] = torch.arange(CONSTANTS, len(values))
+        met = rows[self.units_of_taps]  # (positions, taps), rows of the values; 0 where nothing switches
+        counts, order = (met > 0).sum(dim=1).sort(descending=True)
+        points, out = values.shape[1], self.weight.shape[1]
+        results = self.scratch.take("results", len(order), points, out)
+        for part in torch.arange(len(order)).split(-(-len(order) // GROUPS)):  # alike in how much meets there
+            units, taps = _padded(met[order[part]], 3 + int(counts[part[0]]))
+            left = self.scratch.take("left", units.numel(), points)
+            right = self.scratch.take("right", units.numel(), out)
+            torch.index_select(values, 0, units.flatten(), out=left)
+            torch.index_select(self.weight, 0, taps.flatten(), out=right)
+            left, right = left.view(*units.shape, points), right.view(*units.shape, out)
+            right[:, :3] = affine[order[part]]
+            torch.bmm(left.transpose(1, 2), right, out=results[part[0] : part[-1] + 1])
+        result = self.scratch.take("result", len(order), points, out)
+        torch.index_select(results, 0, order.argsort(), out=result)
         return result.view(*self.out_shape, points, out).permute(2, 3, 0, 1)
+
+
+def _padded(met: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Which rows of the values meet which rows of the weights, the same number at each position.
+
+    Args:
+        met: (positions, taps) int64, rows of the values; 0 where nothing switches.
+        most: how many rows meet somewhere, the three constants among them.
+
+    Returns:
+        (positions, `most` rounded up) int64 twice. Each position begins with the constants, whose weights are still to
+        be put in; what it has fewer than the others is 0 times something.
+    """
+    positions, taps = met.nonzero(as_tuple=True)
+    counts = torch.bincount(positions, minlength=len(met))
+    places = 3 + torch.arange(len(positions)) - (counts.cumsum(0) - counts)[positions]
+    values = torch.full((len(met), -(-most // MULTIPLE) * MULTIPLE), 3)
+    weights = torch.zeros_like(values)
+    values[positions, places] = met[positions, taps]
+    weights[positions, places] = taps
+    values[:, :3] = torch.arange(3)
+    return values, weights

@@ -7,19 +7,19 @@ from typing import TypeVar
 
 import torch
 
-from bench.progress import Task
-
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
-def mapped(work: Callable[[Given], Result], pieces: Sequence[Given], task: Task) -> list[Result]:
-    """Results in the order of `pieces`; `task` is told of each. As many threads as PyTorch has now."""
+def mapped(
+    work: Callable[[Given], Result], pieces: Sequence[Given], done: Callable[[], None] = lambda: None
+) -> list[Result]:
+    """Results in the order of `pieces`, on as many threads as PyTorch has now; `done` is called after each."""
     results = []
     with _one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
         for result in pool.map(work, pieces):
             results.append(result)
-            task.advance()
+            done()
     return results
 
 
