@@ -12,7 +12,7 @@ def ranking_finding(methods: Mapping[str, Sequence[Record]]) -> str:
     """One sentence: the ranking by what is caught at 5 % false positives, with AUROC, and the verdict.
 
     The paper's ranking is confirmed where every ER-Detector lies above every baseline beyond both intervals, refuted
-    where a baseline lies so above an ER-Detector, and open otherwise.
+    where a baseline lies so above an ER-Detector, and open otherwise: intervals overlap or a method gave no numbers.
 
     Args:
         methods: by the paper's spelling, the records of one protocol, one a seed.
@@ -36,6 +36,8 @@ def _verdict(caught: Mapping[str, Estimate]) -> str:
         return "refuted: it is the other way round"
     if any(_is_above(baseline, er) for er, baseline in pairs):
         return "refuted: a baseline lies above an ER-Detector beyond both intervals"
+    if unknown := [name for name in (*BASELINES, *ER_DETECTORS) if caught[name].value is None]:
+        return f"neither confirmed nor refuted: {' and '.join(unknown)} gave no numbers"
     return "neither confirmed nor refuted: the intervals overlap"
 
 
