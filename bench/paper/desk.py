@@ -18,6 +18,7 @@ from bench.fitting import FittedClassifier, fit_classifier, is_fitted
 from bench.grid import as_request, taken_options
 from bench.paper.contract import PaperRequest
 from bench.paper.missing import Missing, MissingError
+from bench.paper.options import spelled
 from bench.pipeline import known_record
 from bench.record import Record
 from bench.request import Request
@@ -59,8 +60,7 @@ class Desk:
         words = ["bench", "paper", self.artifact, "--dataset", request.dataset, "--recipe", request.recipe]
         words += ["--seeds", str(len(request.seeds))]
         for name, value in {**request.settings, **request.options}.items():
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words += [f"--{name.replace('_', '-')}", shown]
+            words += [f"--{name.replace('_', '-')}", spelled(value)]
         return shlex.join(words)
 
     def records(self, wanted: Sequence[Mapping[str, Any]]) -> list[Record]:
@@ -110,7 +110,7 @@ class Desk:
         if cell.spec.detector is not None:
             raise RequestError(f"'{defense}' is a detector; {self.artifact} looks at classifiers")
         if self.collects and not is_fitted(spec, cell.dataset, self.workspace):
-            raise MissingError([Missing(what=f"{defense}, seed {seed}", command=self.command)])
+            raise MissingError([Missing(what=f"{defense}, seed {seed}", command=self._typed(self.command))])
         return fit_classifier(spec, cell.dataset, self.workspace)
 
     def study(
@@ -135,7 +135,7 @@ class Desk:
         spec = {"study": kind, "identity": dict(identity), "code": code_version(code)}
         key = store.key(STUDIES, spec)
         if self.collects and not store.holds(STUDIES, key):
-            raise MissingError([Missing(what=kind, command=self.command)])
+            raise MissingError([Missing(what=kind, command=self._typed(self.command))])
 
         def make() -> Item:
             tensors, details = compute()
@@ -163,7 +163,16 @@ class Desk:
             if record is not None and record.status != "error":
                 found.append(record)
             else:
-                missing.append(Missing(what=names[cell.run_id], command=command_line(cell.request)))
+                command = self._typed(command_line(cell.request))
+                missing.append(Missing(what=names[cell.run_id], command=command))
         if missing:
-            raise MissingError(missing, of=len(cells), command=self.command)
+            raise MissingError(missing, of=len(cells), command=self._typed(self.command))
         return found
+
+    def _typed(self, command: str) -> str:
+        """A command as it must be typed to work in our folders, where they are not the default ones."""
+        default, words = Workspace(), [command]
+        for name in ("results_dir", "data_dir"):
+            if (folder := getattr(self.workspace, name)) != getattr(default, name):
+                words += [f"--{name.replace('_', '-')}", shlex.quote(str(folder))]
+        return " ".join(words)

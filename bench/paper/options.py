@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attacks.errors import RequestError
+from bench.command_line import AUTOMATIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +62,10 @@ def parse_own(name: str, text: str) -> Any:
     if len(set(values)) < len(values):
         raise RequestError(f"{flag} lists a value twice: '{text}'")
     return values if option.is_list else values[0]
+
+
+def spelled(value: Any, *, between: str = ",") -> str:
+    """A value as the command line takes it: (2, 4) -> "2,4", None -> "auto"; `between` parts the values of a list."""
+    if isinstance(value, tuple):
+        return between.join(map(str, value))
+    return AUTOMATIC if value is None else str(value)

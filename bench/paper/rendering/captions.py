@@ -1,14 +1,18 @@
 """The sentence below an artifact: everything its numbers follow from."""
 
+from pathlib import Path
+
 from bench.canonical import content_hash
 from bench.paper.contract import ArtifactEntry, Made, PaperRequest
+from bench.paper.options import spelled
 
 
 def caption_of(entry: ArtifactEntry, request: PaperRequest, made: Made) -> str:
     """What a reader must know: title, dataset, recipe, settings, n, seeds, spec hash, and how to read the signs."""
     parts = [f"dataset {dataset_label(request.dataset)}"] if entry.families else []
     parts += [f"recipe {request.recipe}"] + [
-        f"{name.replace('_', ' ')} {_shown(value)}" for name, value in {**request.settings, **request.options}.items()
+        f"{name.replace('_', ' ')} {spelled(value, between=', ')}"
+        for name, value in {**request.settings, **request.options}.items()
     ]
     if made.counted:
         parts.append(made.counted)
@@ -26,13 +30,12 @@ def spec_hash(request: PaperRequest, made: Made) -> str:
 
 def dataset_label(name: str) -> str:
     """A dataset in captions: a folder by its own name, "cifar10-jpeg", whatever folders it lies in."""
-    kind, _, path = name.partition(":")
-    return path.rstrip("/").rpartition("/")[2] if kind == "folder" else name
+    kind, _, place = name.partition(":")
+    if kind != "folder":
+        return name
+    path = Path(place)
+    return (path if path.name not in ("", "..") else path.resolve()).name or kind
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

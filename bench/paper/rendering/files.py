@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.files import write_atomically, write_text
 from bench.paper.contract import ArtifactEntry, Made, PaperRequest
-from bench.paper.options import VARIATIONS
+from bench.paper.options import VARIATIONS, spelled
 from bench.paper.rendering.captions import caption_of, dataset_label
 from bench.paper.rendering.text import to_csv, to_latex, to_markdown
 
@@ -17,7 +17,9 @@ EVERY_DATASET = "every-dataset"
 def folder_of(entry: ArtifactEntry, request: PaperRequest, results_dir: Path) -> Path:
     """Where an artifact's files go: by dataset, where it takes one, and by recipe with what varies it."""
     dataset = dataset_label(request.dataset) if entry.families else EVERY_DATASET
-    varied = [f"{name.replace('_', '-')}-{request.settings[name]}" for name in VARIATIONS if name in request.settings]
+    varied = [
+        f"{name.replace('_', '-')}-{spelled(request.settings[name])}" for name in VARIATIONS if name in request.settings
+    ]
     recipe = "-".join([request.recipe, *varied])
     return results_dir / "paper" / re.sub(r"[^\w.-]+", "-", dataset) / recipe
 
