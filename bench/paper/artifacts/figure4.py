@@ -60,11 +60,13 @@ def _make(desk: Desk) -> Made:
         table=PaperTable(columns=_COLUMNS, blocks=tuple(_block(name, kind, measured) for name, kind in rows)),
         data=tuple(_data(measured, steps)),
         findings=findings_of(
-            [(each.defense, each.mean_shape, each.masked, each.item.details) for each in measured], len(sample_ids)
+            [(each.defense, each.mean_shape, each.masked, each.item.details) for each in measured],
+            len(sample_ids),
+            settings.grid,
         ),
         counted=(
-            f"n {len(sample_ids)} test images that all get right, {settings.grid} x {settings.grid} points within "
-            f"±{settings.range:g} each; seed {seed}"
+            f"n {len(sample_ids)} test images that every classifier gets right, {settings.grid} x {settings.grid} "
+            f"points within ±{settings.range:g} each; seed {seed}"
         ),
         legend=(
             "Losses in nats: at the image, at the last step along the sign of the gradient, at the last steps both "

@@ -6,28 +6,23 @@ from typing import Any
 from bench.paper.studies.surface_shape import SurfaceShape
 
 SMOOTH = 0.02  # mean bend between neighbors, as a share of the span, up to which a surface counts as smooth [D]
+FINE = 31  # points a side from which this is said: on a coarser grid a smooth surface bends farther from step to step
 
 
-def findings_of(measured: Sequence[tuple[str, SurfaceShape, int, Mapping[str, Any]]], images: int) -> tuple[str, ...]:
+def findings_of(
+    measured: Sequence[tuple[str, SurfaceShape, int, Mapping[str, Any]]], images: int, grid: int
+) -> tuple[str, ...]:
     """One sentence a classifier on its mean surface, one on the paper's claim, and one on arithmetic a classifier.
 
     Args:
-        measured: a classifier's name, the shape of its mean surface, how many single images rise more across than
+        measured: a classifier's name, the shape of its mean surface, how many single images rise farther across than
             along, and how its surfaces were computed (`precision`, `deviation`, `checked`).
         images: behind each mean.
+        grid: points a side.
     """
     sentences = [_of_shape(name, shape, masked, images) for name, shape, masked, _ in measured]
-    smooth = [name for name, shape, _, _ in measured if _is_smooth(shape)]
-    rough = [name for name, shape, _, _ in measured if not _is_smooth(shape)]
-    said = f"the paper calls its surfaces smooth (mean bend at most {100 * SMOOTH:g} % of the span here)"
-    sentences.append(
-        f"{said}: ours are" if not rough else f"{said}: ours of {_joined(rough)} are not, of {_joined(smooth)} are"
-    )
+    sentences.append(_of_claim({name: _is_smooth(shape) for name, shape, _, _ in measured}, grid))
     return (*sentences, *(_of_arithmetic(name, details) for name, _, _, details in measured))
-
-
-def _is_smooth(shape: SurfaceShape) -> bool:
-    return shape.roughness is None or shape.roughness <= SMOOTH
 
 
 def _of_shape(name: str, shape: SurfaceShape, masked: int, images: int) -> str:
@@ -43,6 +38,18 @@ def _of_shape(name: str, shape: SurfaceShape, masked: int, images: int) -> str:
     )
 
 
+def _of_claim(smooth: Mapping[str, bool], grid: int) -> str:
+    if grid < FINE:
+        return f"the paper calls its surfaces smooth; {grid} points a side are too few to tell (at least {FINE})"
+    rough = [name for name, is_smooth in smooth.items() if not is_smooth]
+    ours = f"ours of {' and '.join(rough)} bends more" if rough else "ours are, too"
+    return f"the paper calls its surfaces smooth; {ours} (mean bend at most {100 * SMOOTH:g} % of the span)"
+
+
+def _is_smooth(shape: SurfaceShape) -> bool:
+    return shape.roughness is None or shape.roughness <= SMOOTH
+
+
 def _of_arithmetic(name: str, details: Mapping[str, Any]) -> str:
     deviation = details["deviation"]
     if deviation is None:
@@ -51,7 +58,3 @@ def _of_arithmetic(name: str, details: Mapping[str, Any]) -> str:
     if details["precision"] == "float32":
         return f"{name}: computed in float32, because the mean surface in bfloat16 was off by {told}"
     return f"{name}: the mean surface is computed in bfloat16, off by at most {told}; the single image's in float32"
-
-
-def _joined(names: Sequence[str]) -> str:
-    return " and ".join(names) if names else "none"

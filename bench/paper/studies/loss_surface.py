@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from attacks.draws import Draws
 from attacks.errors import ModelError
+from attacks.precision import running_in
 from bench.inference import logits_of_all
 from bench.paper.studies.plane import Plane, tiles_of
 from bench.paper.studies.quick_copy import quick_copy
@@ -24,6 +25,7 @@ from bench.progress import Task
 PRECISIONS = ("auto", "float32", "bfloat16")
 CHECKED = 0.01  # share of the grid that is computed in float32 too
 FEWEST_CHECKED = 9
+ROWS = 4  # of one image's grid that a thread works on at a time
 VISIBLE = 0.01  # deviation, as a share of the surface's range, that a reader could see
 
 
@@ -66,7 +68,7 @@ def planes_through(classifier: nn.Module, images: Tensor, labels: Tensor, draws:
     across = torch.where(random < 0.5, -1.0, 1.0)
     given = list(zip(images, labels.tolist(), across, strict=True))
     # one at a time: in a batch, sums are taken in another order, and the sign of a tiny gradient turns with them
-    return mapped(lambda each: _plane_through(classifier, *each), given)
+    return mapped(lambda each: _plane_through(classifier, *each), given, images.device)
 
 
 def _plane_through(classifier: nn.Module, image: Tensor, label: int, across: Tensor) -> Plane:
@@ -109,32 +111,32 @@ def loss_surfaces(
     Raises:
         ModelError: the model gives NaN, or its memory is exhausted.
     """
+    device = planes[0].image.device
     quick = None
-    if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(planes[0].image.device)):
+    if precision == "bfloat16" or (precision == "auto" and _has_bfloat16(device)):
         quick = quick_copy(classifier, planes[0].image)
-    if quick is None:
-        return _in_float32(classifier, planes, steps, task)
-    tiles = tiles_of(steps)
-    losses = torch.stack(mapped(lambda plane: quick.surface(plane, tiles), planes, task.advance))
-    points = _checked_points(len(steps))
-    deviation = _deviation(classifier, planes, steps, losses.mean(dim=0, dtype=torch.float64), points)
-    if precision == "auto" and not deviation <= VISIBLE:
-        surfaces = _in_float32(classifier, planes, steps, task)
-        return replace(surfaces, deviation=deviation, checked=len(points))
-    return Surfaces(
-        losses=_require_finite(losses),
-        first=_exact(classifier, planes[0], steps),
-        precision="bfloat16",
-        deviation=deviation,
-        checked=len(points),
-    )
+    with running_in("float32", device):  # here, once: threads that set it and set it back would disturb each other
+        if quick is None:
+            return _in_float32(classifier, planes, steps, task)
+        tiles = tiles_of(steps)
+        losses = torch.stack(mapped(lambda plane: quick.surface(plane, tiles), planes, device, task.advance))
+        points = _checked_points(len(steps))
+        deviation = _deviation(classifier, planes, steps, losses.mean(dim=0, dtype=torch.float64), points)
+        if precision == "auto" and not deviation <= VISIBLE:
+            surfaces = _in_float32(classifier, planes, steps, task)
+            return replace(surfaces, deviation=deviation, checked=len(points))
+        return Surfaces(
+            losses=_require_finite(losses),
+            first=torch.cat(mapped(lambda rows: _exact(classifier, planes[0], rows, steps), steps.split(ROWS), device)),
+            precision="bfloat16",
+            deviation=deviation,
+            checked=len(points),
+        )
 
 
 def _in_float32(classifier: nn.Module, planes: Sequence[Plane], steps: Tensor, task: Task) -> Surfaces:
-    losses = []
-    for plane in planes:
-        losses.append(_exact(classifier, plane, steps))
-        task.advance()
+    device = planes[0].image.device
+    losses = mapped(lambda plane: _exact(classifier, plane, steps, steps), planes, device, task.advance)
     return Surfaces(
         losses=_require_finite(torch.stack(losses)), first=losses[0], precision="float32", deviation=None, checked=0
     )
@@ -146,9 +148,10 @@ def _require_finite(losses: Tensor) -> Tensor:
     return losses
 
 
-def _exact(classifier: nn.Module, plane: Plane, steps: Tensor) -> Tensor:
-    along, across = torch.meshgrid(steps, steps, indexing="ij")
-    return losses_at(classifier, plane, along.flatten(), across.flatten()).view(len(steps), -1)
+def _exact(classifier: nn.Module, plane: Plane, along: Tensor, across: Tensor) -> Tensor:
+    """(rows, columns) float32 at (rows,) steps along and (columns,) across."""
+    a, b = torch.meshgrid(along, across, indexing="ij")
+    return losses_at(classifier, plane, a.flatten(), b.flatten()).view(a.shape)
 
 
 def _checked_points(grid: int) -> Tensor:
@@ -160,7 +163,9 @@ def _checked_points(grid: int) -> Tensor:
 def _deviation(classifier: nn.Module, planes: Sequence[Plane], steps: Tensor, mean: Tensor, points: Tensor) -> float:
     """Largest deviation of a mean surface, (grid, grid) float64, from float32 at `points`, in shares of its range."""
     along, across = steps[points // len(steps)], steps[points % len(steps)]
-    exact = torch.stack([losses_at(classifier, plane, along, across) for plane in planes])
+    exact = torch.stack(
+        mapped(lambda plane: losses_at(classifier, plane, along, across), planes, planes[0].image.device)
+    )
     largest = (mean.flatten()[points] - exact.mean(dim=0, dtype=torch.float64)).abs().max()
     return float(largest / (mean.max() - mean.min()).clamp_min(torch.finfo(torch.float32).tiny))
 

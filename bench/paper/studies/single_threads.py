@@ -12,11 +12,17 @@ Result = TypeVar("Result")
 
 
 def mapped(
-    work: Callable[[Given], Result], pieces: Sequence[Given], done: Callable[[], None] = lambda: None
+    work: Callable[[Given], Result],
+    pieces: Sequence[Given],
+    device: torch.device,
+    done: Callable[[], None] = lambda: None,
 ) -> list[Result]:
-    """Results in the order of `pieces`, on as many threads as PyTorch has now; `done` is called after each."""
+    """Results in the order of `pieces`; `done` is called after each.
+
+    On a CPU there are as many threads as PyTorch has now, a single one elsewhere.
+    """
     results = []
-    with _one_thread_each() as threads, ThreadPoolExecutor(threads) as pool:
+    with _one_thread_each() as threads, ThreadPoolExecutor(threads if device.type == "cpu" else 1) as pool:
         for result in pool.map(work, pieces):
             results.append(result)
             done()

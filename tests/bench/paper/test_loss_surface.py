@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d, cross_entropy, max_pool2d
 from attacks.draws import Draws
 from attacks.errors import ModelError, RequestError
 from bench.paper.artifacts.figure4 import FIGURE4
+from bench.paper.artifacts.figure4_findings import findings_of
 from bench.paper.contract import Made, PaperRequest
 from bench.paper.desk import Desk
 from bench.paper.missing import MissingError
@@ -292,6 +293,30 @@ def test_noise_is_rough() -> None:
     shape = shape_of(noise, steps_of(51, 0.3), 0.5, 1.0, 0.0)
     assert shape.roughness is not None
     assert shape.roughness > 0.3
+
+
+def test_findings_judge_what_can_be_judged() -> None:
+    steps = steps_of(31, 1.0)
+    rising = shape_of(steps[:, None] + 0 * steps[None, :], steps, 0.0, 1.0, 0.0)
+    noisy = shape_of(torch.rand(31, 31, generator=torch.Generator().manual_seed(0)), steps, 0.5, 1.0, 0.0)
+    across = shape_of(0 * steps[:, None] + steps[None, :] ** 2, steps, 0.0, 0.0, 0.0)
+    exact = {"precision": "float32", "deviation": None, "checked": 0}
+    near = {"precision": "bfloat16", "deviation": 0.002, "checked": 27}
+    off = {"precision": "float32", "deviation": 0.02, "checked": 27}
+    measured = [("madry", rising, 0, exact), ("standard", noisy, 3, near), ("e-cla", across, 9, off)]
+    of_shape, claim, arithmetic = findings_of(measured, 9, 31)[:3], findings_of(measured, 9, 31)[3], slice(4, 7)
+    assert "rises 0.00 times as far as along the sign (0 of 9" in of_shape[0]
+    assert "does not rise along the gradient's sign: the gradient is masked (9 of 9" in of_shape[2]
+    assert "ours of standard bends more" in claim
+    assert "ours are, too" in findings_of(measured[:1], 9, 31)[1]
+    assert "too few to tell" in findings_of(measured[:1], 9, 30)[1]
+    assert findings_of(measured, 9, 31)[arithmetic] == (
+        "madry: computed in float32",
+        "standard: the mean surface is computed in bfloat16, off by at most 0.20 % of its range at 27 random points "
+        "computed in float32 too; the single image's in float32",
+        "e-cla: computed in float32, because the mean surface in bfloat16 was off by 2.00 % of its range at 27 random "
+        "points computed in float32 too",
+    )
 
 
 OPTIONS = {"defenses": ("er-classifier", "e-cla"), "grid": 5, "images": 6}
