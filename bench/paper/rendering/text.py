@@ -67,7 +67,7 @@ def to_markdown(made: Made, caption: str, *, command: str, picture: str) -> str:
     from tabulate import tabulate
 
     table = made.table
-    headers = [" · ".join([*column.groups, column.title]) for column in table.columns]
+    headers = [_without_bars(" · ".join([*column.groups, column.title])) for column in table.columns]
     rows = [[_markdown_entry(entry) for entry in row] for block in table.blocks for row in block]
     align = ["left"] + ["right"] * (len(headers) - 1)
     parts = [caption]
@@ -110,5 +110,10 @@ def _latex_entry(entry: Entry) -> str:
 
 
 def _markdown_entry(entry: Entry) -> str:
-    text = entry.text.replace("|", "\\|")
+    text = _without_bars(entry.text)
     return f"**{text}**" if entry.bold else text
+
+
+def _without_bars(text: str) -> str:
+    """Text whose vertical bars part no columns."""
+    return text.replace("|", "\\|")
