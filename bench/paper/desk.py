@@ -17,6 +17,7 @@ from bench.executors.driver import Crew, swept_by
 from bench.fitting import FittedClassifier, fit_classifier, is_fitted
 from bench.grid import as_request, taken_options
 from bench.paper.contract import PaperRequest
+from bench.paper.failures import reason_of
 from bench.paper.missing import Missing, MissingError
 from bench.paper.options import spelled
 from bench.pipeline import known_record
@@ -82,7 +83,7 @@ class Desk:
         else:
             records = in_order(cells, swept_by(self.crew, cells, self.workspace, keep_errors=True))
         if records and all(record.status != "done" for record in records):
-            reason = records[0].message.strip().splitlines()[-1]
+            reason = reason_of(records[0])
             raise NotConvergedError(f"none of the {len(records)} runs of {self.artifact} gave numbers: {reason}")
         return records
 

@@ -21,14 +21,14 @@ class Curve:
     accuracies: tuple[Estimate, ...]
 
     @property
-    def mean_under_attack(self) -> float:
-        """Mean accuracy over the budgets above 0; 0 where there is none."""
+    def mean_under_attack(self) -> float | None:
+        """Mean accuracy over the budgets above 0; None where there is none."""
         known = [
             accuracy.value
             for epsilon, accuracy in zip(self.epsilons, self.accuracies, strict=True)
             if epsilon and accuracy.value is not None
         ]
-        return sum(known) / len(known) if known else 0.0
+        return sum(known) / len(known) if known else None
 
 
 def draw_curves(curves: Sequence[Curve], *, title: str, legend_title: str) -> Figure:

@@ -8,6 +8,7 @@ from bench.metrics.over_seeds import Estimate, estimate_mean, estimate_rate
 from bench.paper.comparison import BETTER, EQUAL, EXPLAINED, WORSE, Comparison, decimal, percent
 from bench.paper.contract import Column, Entry, Made, PaperTable, Row
 from bench.paper.desk import Desk
+from bench.paper.failures import failures_of
 from bench.paper.published import published_for
 from bench.record import Record
 from bench.request import DEFAULT_SET_SIZE
@@ -74,16 +75,17 @@ def detection_table(*, title: str, head: str, methods: Sequence[Method], desk: D
         names=2,
         blocks=tuple(tuple(_row(method) for method in methods if method.block == block) for block in blocks),
     )
+    labelled = [(f"{method.name} ({method.block})", record) for method in methods for record in method.records]
     settings = desk.request.settings
     n_fit, n_test = (settings.get(name, DEFAULT_SET_SIZE) for name in ("n_fit", "n_test"))
     return Made(
         title=title,
         table=table,
         data=tuple(row for method in methods for row in _data(method)),
-        findings=(*_verdicts(methods), *findings, *_failures(methods)),
+        findings=(*_verdicts(methods), *findings, *failures_of(labelled)),
         counted=f"n {n_fit} images in set I, {n_test} in set II, each clean, noisy and adversarial",
         legend=LEGEND,
-        keys=tuple(record.run_id for method in methods for record in method.records),
+        keys=tuple(record.run_id for _, record in labelled),
     )
 
 
@@ -142,12 +144,3 @@ def _verdicts(methods: Sequence[Method]) -> tuple[str, ...]:
                 f"{block}: {counts} than the paper beyond our interval{worse}".replace("equal than", "equal to")
             )
     return tuple(sentences)
-
-
-def _failures(methods: Sequence[Method]) -> tuple[str, ...]:
-    return tuple(
-        f"{method.name} ({method.block}), seed {record.spec['seed']}: no numbers, {record.status}: {record.message}"
-        for method in methods
-        for record in method.records
-        if record.status != "done"
-    )

@@ -12,6 +12,7 @@ from bench.paper.artifacts.curves_picture import Curve, draw_curves
 from bench.paper.comparison import percent
 from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, plain_row
 from bench.paper.desk import Desk
+from bench.paper.failures import failures_of
 from bench.record import Record
 from defenses.networks.registry import FAMILIES
 from defenses.priors import PRIORS
@@ -51,20 +52,23 @@ def _make(
             for budget in budgets
         ]
     )
-    records = [record for group in groups for record in group]
-    curves = [
-        _curve(variant, budgets, groups[number * len(budgets) : (number + 1) * len(budgets)])
-        for number, variant in enumerate(variants)
-    ]
+    by_variant = [groups[start : start + len(budgets)] for start in range(0, len(groups), len(budgets))]
+    curves = [_curve(variant, budgets, own) for variant, own in zip(variants, by_variant, strict=True)]
     data = tuple(row for curve, variant in zip(curves, variants, strict=True) for row in _data(name, curve, variant))
+    labelled = [
+        (variant.label, record)
+        for variant, own in zip(variants, by_variant, strict=True)
+        for group in own
+        for record in group
+    ]
     return Made(
         title=title,
         table=_table(axis, budgets, curves),
         data=data,
-        findings=(*_findings(axis, curves), *_failures(records)),
+        findings=(*_findings(axis, curves), *failures_of(labelled)),
         counted=f"n {images['n_test']} images a seed; PGD untargeted at the dataset's steps",
         legend="Accuracy in percent as mean over seeds with 95 % interval; ε in pixel units",
-        keys=tuple(record.run_id for record in records),
+        keys=tuple(record.run_id for _, record in labelled),
         figure=draw_curves(curves, title=title, legend_title=axis),
     )
 
@@ -107,12 +111,17 @@ def _data(name: str, curve: Curve, variant: Variant) -> list[dict[str, Any]]:
 
 def _findings(axis: str, curves: Sequence[Curve]) -> tuple[str, ...]:
     """Which variant stands best, by the mean over all budgets, and whether the intervals tell it from the next."""
-    ranked = sorted(curves, key=lambda curve: -curve.mean_under_attack)
-    means = ", ".join(f"{curve.label} {100 * curve.mean_under_attack:.1f} %" for curve in ranked)
+    means = {curve.label: curve.mean_under_attack for curve in curves}
+    ranked = sorted(curves, key=lambda curve: (means[curve.label] is None, -(means[curve.label] or 0)))
+    shown = ", ".join(f"{curve.label} {_in_percent(means[curve.label])}" for curve in ranked)
     best, *others = ranked
     apart = [other.label for other in others if _is_apart(best, other)]
     told = f"told apart at some budget from {', '.join(apart)}" if apart else "from none of the others told apart"
-    return (f"mean accuracy over the budgets, by {axis}: {means}; the first is {told}",)
+    return (f"mean accuracy over the budgets, by {axis}: {shown}; the first is {told}",)
+
+
+def _in_percent(share: float | None) -> str:
+    return "n/a" if share is None else f"{100 * share:.1f} %"
 
 
 def _is_apart(best: Curve, other: Curve) -> bool:
@@ -122,12 +131,6 @@ def _is_apart(best: Curve, other: Curve) -> bool:
 
 def _lies_above(one: Estimate, two: Estimate) -> bool:
     return one.low is not None and two.high is not None and one.low > two.high
-
-
-def _failures(records: Sequence[Record]) -> tuple[str, ...]:
-    failed = [record for record in records if record.status != "done"]
-    messages = dict.fromkeys(f"seed {record.spec['seed']}: {record.message}" for record in failed)
-    return tuple(f"no numbers, {message}" for message in messages)
 
 
 def _dimensions(desk: Desk) -> list[Variant]:
