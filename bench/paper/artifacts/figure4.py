@@ -63,6 +63,7 @@ def _make(desk: Desk) -> Made:
             [(each.defense, each.mean_shape, each.masked, each.item.details) for each in measured],
             len(sample_ids),
             settings.grid,
+            len(desk.dataset.class_names),
         ),
         counted=(
             f"n {len(sample_ids)} test images that every classifier gets right, {settings.grid} x {settings.grid} "

@@ -1,6 +1,7 @@
 """Loss surfaces: against closed forms of a linear classifier, and each quicker layer against the one it stands for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -304,13 +305,16 @@ def test_findings_judge_what_can_be_judged() -> None:
     near = {"precision": "bfloat16", "deviation": 0.002, "checked": 27}
     off = {"precision": "float32", "deviation": 0.02, "checked": 27}
     measured = [("madry", rising, 0, exact), ("standard", noisy, 3, near), ("e-cla", across, 9, off)]
-    of_shape, claim, arithmetic = findings_of(measured, 9, 31)[:3], findings_of(measured, 9, 31)[3], slice(4, 7)
+    of_shape, claim, arithmetic = findings_of(measured, 9, 31, 10)[:3], findings_of(measured, 9, 31, 10)[3], slice(4, 7)
     assert "rises 0.00 times as far as along the sign (0 of 9" in of_shape[0]
     assert "does not rise along the gradient's sign: the gradient is masked (9 of 9" in of_shape[2]
     assert "ours of standard bends more" in claim
-    assert "ours are, too" in findings_of(measured[:1], 9, 31)[1]
-    assert "too few to tell" in findings_of(measured[:1], 9, 30)[1]
-    assert findings_of(measured, 9, 31)[arithmetic] == (
+    assert "ours are, too" in findings_of(measured[:1], 9, 31, 10)[1]
+    assert "too few to tell" in findings_of(measured[:1], 9, 30, 10)[1]
+    guessing = findings_of([("madry", replace(rising, center=2.0), 0, exact)], 9, 31, 10)
+    assert guessing[1].startswith("madry has hardly learned its task: 2 nats at images that it gets right, where")
+    assert "guessing costs 2.3;" in guessing[1]  # ln 10
+    assert findings_of(measured, 9, 31, 10)[arithmetic] == (
         "madry: computed in float32",
         "standard: the mean surface is computed in bfloat16, off by at most 0.20 % of its range at 27 random points "
         "computed in float32 too; the single image's in float32",
