@@ -128,12 +128,6 @@ def _data(training: Training) -> list[dict[str, Any]]:
 def _findings(trainings: Sequence[Training]) -> tuple[str, ...]:
     agreed = {training.label: training.converging(*LOSSES) for training in trainings if training.is_kl}
     told = ", ".join(f"{label}: {sum(values)} of {len(values)} seeds" for label, values in agreed.items())
-    without = [
-        each
-        for training in trainings
-        if not training.options.keys() - {"defense"}
-        for each in training.converging(LOSSES[0])
-    ]
     together = [each for values in agreed.values() for each in values]
     without = [each for training in trainings if not training.is_kl for each in training.converging(LOSSES[0])]
     return (
