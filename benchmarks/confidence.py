@@ -24,6 +24,7 @@ from bench.record import Record
 from bench.storage.store import Store
 
 QUANTILES = (0.5, 1.0)
+TICKS = (0.2, 0.5, 1, 2, 5, 10)
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 HEADERS = (
     "head rate",
@@ -134,6 +135,8 @@ def _draw(records: list[Record], margins: dict[str, tuple[float, ...]]) -> Figur
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("κ / median margin of clean images")
         axes.set_xscale("log")
+        axes.set_xticks(TICKS, labels=[f"{tick:g}" for tick in TICKS])
+        axes.minorticks_off()
         axes.axvline(1, color="#888888", linewidth=0.8, linestyle=":")
         axes.set_ylim(-3, 103)
         axes.grid(alpha=0.3)
