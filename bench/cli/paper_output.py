@@ -12,6 +12,8 @@ from bench.paper.contract import Column, Entry, PaperTable
 from bench.paper.make import Finished, missing_of
 from bench.paper.missing import MissingError
 
+PADDING = 3  # of a column of rich's
+
 
 def show_artifact(finished: Finished) -> None:
     """Print one artifact; a table wider than the terminal is cut into one a group of columns."""
@@ -71,7 +73,7 @@ def _width(table: PaperTable, numbers: Sequence[int]) -> int:
     widths = []
     for number in numbers:
         texts = [*_head(table.columns[number]).split("\n"), *(row[number].text for row in rows)]
-        widths.append(max(map(len, texts)) + 2)
+        widths.append(max(map(len, texts)) + PADDING)
     return sum(widths)
 
 

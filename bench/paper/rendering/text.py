@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from bench.paper.contract import Column, Entry, Made
 from bench.tables.latex import environment, escape
 
-MOST_COLUMNS = 6  # that fit a page at their own size
 WIDE = 6.0  # inches
 
 
@@ -31,7 +30,7 @@ class Level:
 
 
 def to_latex(made: Made, caption: str, *, command: str, picture: str) -> str:
-    r"""A float: a table, below its picture where there is one; needs booktabs and graphicx.
+    r"""A float: a table, below its picture where there is one, shrunk to a line where wider; needs booktabs and graphicx.
 
     Args:
         made: the artifact.
@@ -49,7 +48,6 @@ def to_latex(made: Made, caption: str, *, command: str, picture: str) -> str:
             kind="figure" if picture else "table",
             picture=picture,
             width="1.0" if _is_wide(made) else "0.6",
-            shrinks=len(table.columns) > MOST_COLUMNS,
             levels=levels_of(table.columns),
             titles=[escape(column.title) for column in table.columns],
             blocks=[[[_latex_entry(entry) for entry in row] for row in block] for block in table.blocks],

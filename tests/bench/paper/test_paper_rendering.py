@@ -9,7 +9,7 @@ import pytest
 from tables_made_up import artifact, table
 
 from bench.paper.contract import Column, Entry, PaperTable, plain_row
-from bench.paper.rendering.text import MOST_COLUMNS, levels_of, to_csv, to_latex, to_markdown
+from bench.paper.rendering.text import levels_of, to_csv, to_latex, to_markdown
 
 COLUMNS = (
     Column(title="Method"),
@@ -84,14 +84,6 @@ def test_blocks_are_set_apart_and_bold_is_bold() -> None:
         r"KD & \textbf{a\_b} \\",
     ]
     assert r"| **97 %** | 1 < 2 |" in re.sub(" +", " ", to_markdown(made, "", command="", picture=""))
-
-
-def test_a_wide_table_is_shrunk_and_a_narrow_one_is_not() -> None:
-    narrow = artifact(table(tuple(Column(title=str(number)) for number in range(MOST_COLUMNS))))
-    wide = artifact(table(tuple(Column(title=str(number)) for number in range(MOST_COLUMNS + 1))))
-    assert "\\resizebox" not in latex(narrow)
-    assert latex(wide).count("\\resizebox{\\linewidth}{!}{%") == latex(wide).count("\\end{tabular}}") == 1
-    assert latex(narrow).count("\\begin{tabular}{lrrrrr}") == 1
 
 
 def test_tables_float_as_tables_and_figures_as_figures_with_their_numbers() -> None:
