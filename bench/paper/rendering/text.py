@@ -30,7 +30,9 @@ class Level:
 
 
 def to_latex(made: Made, caption: str, *, command: str, picture: str) -> str:
-    r"""A float: a table, below its picture where there is one, shrunk to a line where wider; needs booktabs and graphicx.
+    r"""A float: a table, shrunk where it is wider than a line, below its picture where there is one.
+
+    It needs booktabs and graphicx.
 
     Args:
         made: the artifact.
