@@ -41,19 +41,18 @@ class Comparison:
 
 def percent(estimate: Estimate) -> str:
     """A share: "97.5 [92.3, 99.1]"."""
-    if estimate.value is None:
-        return "n/a"
-    shown = f"{100 * estimate.value:.1f}"
-    if estimate.low is None or estimate.high is None:
-        return shown
-    return f"{shown} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+    return _with_interval(estimate, scale=100, digits=1)
 
 
 def decimal(estimate: Estimate, digits: int = 2) -> str:
     """Any other number: "0.86 [0.80, 0.92]", without an interval for a single seed."""
+    return _with_interval(estimate, scale=1, digits=digits)
+
+
+def _with_interval(estimate: Estimate, *, scale: float, digits: int) -> str:
     if estimate.value is None:
         return "n/a"
-    shown = f"{estimate.value:.{digits}f}"
+    shown = f"{scale * estimate.value:.{digits}f}"
     if estimate.low is None or estimate.high is None:
         return shown
-    return f"{shown} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return f"{shown} [{scale * estimate.low:.{digits}f}, {scale * estimate.high:.{digits}f}]"
