@@ -78,7 +78,7 @@ def make_artifacts(
             if len(entries) == 1:
                 raise
             yield Finished(entry=entry, made=None, error=error)
-    for name in request.settings.keys() - used:
+    for name in [name for name in request.settings if name not in used]:
         log.warning("--%s went to no run of %s", name.replace("_", "-"), " or ".join(entry.name for entry in entries))
 
 
