@@ -112,8 +112,16 @@ def test_nothing_is_ever_unpickled() -> None:
             assert given.get("allow_pickle", "False") == "False", name
 
 
-def test_the_command_line_starts_without_anything_heavy() -> None:
-    heavy = ["torch", "torchvision", "numpy", "scipy", "sklearn", "pandas", "pyarrow", "matplotlib", "jinja2"]
-    program = f"import json, sys, bench.cli; print(json.dumps([name for name in {heavy} if name in sys.modules]))"
+HEAVY = ["torch", "torchvision", "numpy", "scipy", "sklearn", "pandas", "pyarrow", "matplotlib", "jinja2"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["paper", "--help"]], ids=" ".join)
+def test_the_command_line_helps_without_anything_heavy(arguments: list[str]) -> None:
+    program = (
+        f"import json, sys, bench.cli\nsys.argv = ['bench', *{arguments}]\n"
+        f"try:\n    bench.cli.main()\nexcept SystemExit as end:\n    code = end.code\n"
+        f"print(json.dumps([code, *(name for name in {HEAVY} if name in sys.modules)]))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert json.loads(done.stdout) == []
+    assert "Usage: bench" in done.stdout
+    assert json.loads(done.stdout.splitlines()[-1]) == [0]

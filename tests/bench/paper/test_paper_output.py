@@ -1,0 +1,79 @@
+"""What `bench paper` prints: tables cut to the terminal's width, nothing of them lost."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tables_made_up import artifact, entry
+
+from bench.cli.paper_output import show_artifact, show_missing
+from bench.paper.contract import Column, Entry, PaperTable, plain_row
+from bench.paper.make import Finished
+from bench.paper.missing import Missing, MissingError
+
+NAMING = (Column(title="Protocol"), Column(title="Method"))
+NUMBERS = tuple(Column(title=f"title {number}", groups=(f"group {number // 2}",)) for number in range(6))
+
+
+def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, finished: Finished, width: int) -> str:
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_artifact(finished)
+    return capsys.readouterr().out
+
+
+def finished() -> Finished:
+    row = plain_row("sound", "ER1", *(f"{number}.0 [0.0, 9.9]" for number in range(6)))
+    wide = PaperTable(columns=(*NAMING, *NUMBERS), blocks=((row,), (plain_row(*"abcdefgh"),)), names=2)
+    made = artifact(wide, findings=("a finding [with brackets]",))
+    return Finished(entry=entry(), made=made, files=(Path("results/paper/table99.md"),))
+
+
+@pytest.mark.parametrize(("width", "parts"), [(200, 1), (80, 2), (40, 6)])
+def test_a_wide_table_is_cut_into_parts_that_repeat_what_names_a_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, parts: int
+) -> None:
+    out = shown(capsys, monkeypatch, finished(), width)
+    assert out.count("sound") == out.count("ER1") == parts
+    assert [f"{number}.0 [0.0, 9.9]" for number in range(6) if f"{number}.0 [0.0, 9.9]" not in out] == []
+    assert [f"title {number}" for number in range(6) if f"title {number}" not in out] == []
+    assert max(len(line) for line in out.splitlines() if "results" not in line) <= width
+
+
+def test_title_findings_and_files_are_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    out = shown(capsys, monkeypatch, finished(), 80)
+    assert out.startswith("table99: A title\n")
+    assert "· a finding [with brackets]\n" in out
+    assert "  results/paper/table99.md\n" in out
+
+
+def test_what_has_no_artifact_shows_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Finished(entry=entry(), made=None, error=MissingError([Missing(what="x", command="bench run")]))
+    assert shown(capsys, monkeypatch, failed, 80) == ""
+
+
+def test_what_several_artifacts_lack_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def lacking(*names: str) -> Finished:
+        missing = [Missing(what=name, command=f"bench run {name}") for name in names]
+        return Finished(entry=entry(), made=None, error=MissingError(missing, of=9, command="bench paper table99"))
+
+    assert show_missing([lacking("a", "b"), lacking("b", "c"), finished()]) == 2
+    err = capsys.readouterr().err
+    assert err == (
+        "error: 3 things are missing; --collect computes nothing. To make them:\n"
+        "  a  bench run a\n  b  bench run b\n  c  bench run c\n"
+    )
+    assert show_missing([finished()]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_signs_of_markup_are_shown_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ((Entry(text="[bold]x[/bold]", bold=True), Entry(text="[/]")),)
+    columns = (Column(title="[red]head[/red]"), Column(title="b"))
+    made = artifact(PaperTable(columns=columns, blocks=(rows,)))
+    out = shown(capsys, monkeypatch, replace(finished(), made=made), 80)
+    assert "[red]head[/red]" in out
+    assert "[bold]x[/bold]" in out
