@@ -87,10 +87,10 @@ def test_variants_are_told_apart_by_intervals_under_attack(
 
 
 def test_what_gave_no_numbers_is_no_accuracy_of_zero(answering: Callable[..., Any]) -> None:
-    counts = {None: (95, 0, 0), 0.1: (), 0.3: (95, 70, 30)}
+    counts = {None: (95, 70, 30), 0.1: (), 0.3: (95, 0, 0)}
     answer = answering("train_epsilon", counts)
     made = made_of(FIGURE2, answer, seeds=1, train_epsilons=(0.1, 0.3), epsilons=BUDGETS)
-    means = "by training ε: 0.3 50.0 %, none 0.0 %, 0.1 n/a;"
+    means = "by training ε: none 50.0 %, 0.3 0.0 %, 0.1 n/a;"
     assert means in made.findings[0]
     assert made.findings[1:] == ("0.1, seed 0: no numbers, not-converged: not enough epochs",)  # once for all budgets
     assert texts(made)[1] == ["0.1", "n/a", "n/a", "n/a"]
