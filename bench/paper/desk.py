@@ -38,7 +38,7 @@ class Desk:
     workspace: where things are computed and kept; crew: who runs cells.
     collects: compute nothing; what is missing raises `MissingError`.
     datasets: loaded so far, shared between desks.
-    used: names of the settings that went to a run so far, shared too.
+    used: names of the settings that went to a run so far.
     """
 
     artifact: str

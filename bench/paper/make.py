@@ -13,6 +13,7 @@ from bench.paper.contract import ArtifactEntry, Made, PaperRequest
 from bench.paper.desk import Desk
 from bench.paper.missing import MissingError
 from bench.paper.registry import ARTIFACTS
+from bench.paper.rendering.captions import caption_of
 from bench.paper.rendering.files import save_artifact
 from bench.request import CHOICES
 from bench.sweep import Datasets, load
@@ -58,7 +59,7 @@ def make_artifacts(
     """
     datasets: Datasets = {}
     entries = _entries(names, request, workspace, datasets)
-    used: set[str] = set()
+    used: set[str] = set()  # settings that went to a run of any artifact
     for entry in entries:
         own = {name: value for name, value in request.options.items() if name in entry.options}
         desk = Desk(
@@ -68,7 +69,6 @@ def make_artifacts(
             crew=crew or Crew(),
             collects=collects,
             datasets=datasets,
-            used=used,
         )
         try:
             yield _finished(entry, desk)
@@ -78,6 +78,7 @@ def make_artifacts(
             if len(entries) == 1:
                 raise
             yield Finished(entry=entry, made=None, error=error)
+        used |= desk.used
     for name in [name for name in request.settings if name not in used]:
         log.warning("--%s went to no run of %s", name.replace("_", "-"), " or ".join(entry.name for entry in entries))
 
@@ -90,7 +91,9 @@ def missing_of(finished: Sequence[Finished]) -> MissingError | None:
 
 def _finished(entry: ArtifactEntry, desk: Desk) -> Finished:
     made = entry.make(desk)
-    files = save_artifact(entry, desk.request, made, command=desk.command, results_dir=desk.workspace.results_dir)
+    caption = caption_of(entry, desk.request, made, used=desk.used)
+    results_dir = desk.workspace.results_dir
+    files = save_artifact(entry, desk.request, made, caption=caption, command=desk.command, results_dir=results_dir)
     return Finished(entry=entry, made=made, files=tuple(files))
 
 

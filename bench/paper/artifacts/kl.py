@@ -80,6 +80,7 @@ def _make(desk: Desk) -> Made:
         Training(label=label, options=options, records=records)
         for (label, options), records in zip(ways, groups, strict=True)
     ]
+    n_train = groups[0][0].spec["classifier"]["n_train"]
     columns = [Column(title="Regularizer")]
     columns += [Column(title=when, groups=("cross-entropy (nats)",)) for when in ("first epoch", "last")]
     columns += [Column(title=when, groups=("KL (nats)",)) for when in ("first epoch", "last")]
@@ -89,6 +90,7 @@ def _make(desk: Desk) -> Made:
         table=PaperTable(columns=tuple(columns), blocks=(tuple(_row(training) for training in trainings),)),
         data=tuple(row for training in trainings for row in _data(training)),
         findings=_findings(trainings),
+        counted=f"n {n_train} training images, {len(desk.dataset.test)} test images",
         legend=(
             "A loss converges when it ends below its first epoch and stays within a tenth of its way down above its "
             "lowest value in the last quarter of the epochs; seeds where both do, of all"

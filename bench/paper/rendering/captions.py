@@ -1,5 +1,6 @@
 """The sentence below an artifact: everything its numbers follow from."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from bench.canonical import content_hash
@@ -7,12 +8,20 @@ from bench.paper.contract import ArtifactEntry, Made, PaperRequest
 from bench.paper.options import spelled
 
 
-def caption_of(entry: ArtifactEntry, request: PaperRequest, made: Made) -> str:
-    """What a reader must know: title, dataset, recipe, settings, n, seeds, spec hash, and how to read the signs."""
+def caption_of(entry: ArtifactEntry, request: PaperRequest, made: Made, *, used: Collection[str]) -> str:
+    """What a reader must know: title, dataset, recipe, settings, n, seeds, spec hash, and how to read the signs.
+
+    Args:
+        entry: the artifact.
+        request: what it was asked for.
+        made: what came of it.
+        used: names of the settings that went to a run of it; of others it says nothing.
+    """
+    settings = {name: value for name, value in request.settings.items() if name in used}
     parts = [f"dataset {dataset_label(request.dataset)}"] if entry.families else []
     parts += [f"recipe {request.recipe}"] + [
         f"{name.replace('_', ' ')} {spelled(value, between=', ')}"
-        for name, value in {**request.settings, **request.options}.items()
+        for name, value in {**settings, **request.options}.items()
     ]
     if made.counted:
         parts.append(made.counted)

@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.files import write_atomically, write_text
 from bench.paper.contract import ArtifactEntry, Made, PaperRequest
 from bench.paper.options import VARIATIONS, spelled
-from bench.paper.rendering.captions import caption_of, dataset_label
+from bench.paper.rendering.captions import dataset_label
 from bench.paper.rendering.text import to_csv, to_latex, to_markdown
 
 DOCUMENT = "all.tex"
@@ -25,7 +25,7 @@ def folder_of(entry: ArtifactEntry, request: PaperRequest, results_dir: Path) ->
 
 
 def save_artifact(
-    entry: ArtifactEntry, request: PaperRequest, made: Made, *, command: str, results_dir: Path
+    entry: ArtifactEntry, request: PaperRequest, made: Made, *, caption: str, command: str, results_dir: Path
 ) -> list[Path]:
     """Write LaTeX, Markdown, CSV and, for figures, PNG and PDF; then the document that joins the folder's artifacts.
 
@@ -36,7 +36,6 @@ def save_artifact(
         StorageError: the folder cannot be written to.
     """
     folder, name = folder_of(entry, request, results_dir), entry.name
-    caption = caption_of(entry, request, made)
     files = []
     if made.figure is not None:
         for ending in ("png", "pdf"):

@@ -21,7 +21,7 @@ MADE = artifact(counted="n 100 images in set I", legend="bold differs", keys=("a
 
 
 def test_a_caption_says_what_the_numbers_follow_from() -> None:
-    caption = caption_of(entry(), REQUEST, MADE)
+    caption = caption_of(entry(), REQUEST, MADE, used={"bandwidth", "n_train"})
     parts = "Dataset digits; recipe quick; n train 300; bandwidth auto; dims 2, 4; grid 5; n 100 images in set I"
     assert caption == f"A title. {parts}; seeds 0 to 2; spec {spec_hash(REQUEST, MADE)}. bold differs."
     assert re.search(r"spec [0-9a-f]{16}\.", caption)
@@ -31,9 +31,18 @@ def test_a_caption_says_no_more_than_there_is() -> None:
     one_seed = PaperRequest(seeds=(0,))
     plain = artifact(keys=("aa",))
     hashed = spec_hash(one_seed, plain)
-    assert caption_of(entry(), one_seed, plain) == f"A title. Dataset digits; recipe quick; seed 0; spec {hashed}."
+    assert (
+        caption_of(entry(), one_seed, plain, used=())
+        == f"A title. Dataset digits; recipe quick; seed 0; spec {hashed}."
+    )
     alone = entry(families=frozenset(), has_seeds=False)
-    assert caption_of(alone, one_seed, plain) == f"A title. Recipe quick; spec {hashed}."
+    assert caption_of(alone, one_seed, plain, used=()) == f"A title. Recipe quick; spec {hashed}."
+
+
+def test_a_caption_is_silent_on_settings_that_went_nowhere() -> None:
+    caption = caption_of(entry(), REQUEST, MADE, used={"bandwidth"})
+    assert "; recipe quick; bandwidth auto; dims 2, 4; grid 5; n 100" in caption
+    assert "300" not in caption
 
 
 def test_the_hash_follows_the_runs_behind_the_numbers() -> None:
@@ -87,7 +96,7 @@ def test_a_varied_recipe_has_a_folder_of_its_own_and_another_size_has_not() -> N
 
 def test_files_are_written_and_the_document_joins_them_in_order(tmp_path: Path) -> None:
     for name in ("table10", "table2", "kl", "figure3"):
-        files = save_artifact(entry(name=name), REQUEST, MADE, command="bench", results_dir=tmp_path)
+        files = save_artifact(entry(name=name), REQUEST, MADE, caption="", command="bench", results_dir=tmp_path)
         assert [file.name for file in files] == [f"{name}.md", f"{name}.tex", f"{name}.csv"]
     folder = folder_of(entry(), REQUEST, tmp_path)
     document = (folder / "all.tex").read_text()
