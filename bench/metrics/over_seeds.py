@@ -56,8 +56,14 @@ def estimate_rate(rates: Sequence[Rate | None]) -> Estimate:
     )
 
 
-def estimate_mean(values: Sequence[float | None]) -> Estimate:
-    """The mean of any other number over seeds, with Student's interval; none for a single seed."""
+def estimate_mean(values: Sequence[float | None], *, lowest: float = -math.inf, highest: float = math.inf) -> Estimate:
+    """The mean of any other number over seeds, with Student's interval; none for a single seed.
+
+    Args:
+        values: one a seed; None is left out.
+        lowest: the least that the number can be, which also bounds its interval.
+        highest: the most that it can be.
+    """
     known = [value for value in values if value is not None]
     if not known:
         return NOTHING
@@ -65,8 +71,8 @@ def estimate_mean(values: Sequence[float | None]) -> Estimate:
     is_single = len(known) == 1
     return Estimate(
         value=mean,
-        low=None if is_single else mean - half,
-        high=None if is_single else mean + half,
+        low=None if is_single else max(lowest, mean - half),
+        high=None if is_single else min(highest, mean + half),
         n=0,
         seeds=len(known),
     )

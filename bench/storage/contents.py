@@ -154,7 +154,8 @@ def _read_records(results_dir: Path) -> _Records:
 
 
 def _item(kind: str, key: str, paths: list[Path], store: Store, records: _Records, now: float) -> StoredItem:
-    # No record names clean predictions; they are needed as long as their classifier is.
+    # No record names clean predictions, which are needed as long as their classifier is, nor studies, which are behind
+    # artifacts of the paper.
     needed_as = ("classifiers", classifier_of(key, store)) if kind == "logits" else (kind, key)
     return StoredItem(
         kind=kind,
@@ -162,7 +163,7 @@ def _item(kind: str, key: str, paths: list[Path], store: Store, records: _Record
         what=in_words(kind, key, store, records.datasets),
         bytes=_size(paths),
         age=_age(paths, now),
-        users=records.users[needed_as],
+        users=1 if kind == "studies" else records.users[needed_as],
     )
 
 

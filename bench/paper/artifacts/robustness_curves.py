@@ -66,7 +66,7 @@ def _make(
         table=_table(axis, budgets, curves),
         data=data,
         findings=(*_findings(axis, curves), *failures_of(labelled)),
-        counted=f"n {images['n_test']} images a seed; PGD untargeted at the dataset's steps",
+        counted=f"n {images['n_test']} images a seed, clean: all test images; PGD untargeted at the dataset's steps",
         legend="Accuracy in percent as mean over seeds with 95 % interval; ε in pixel units",
         keys=tuple(record.run_id for _, record in labelled),
         figure=draw_curves(curves, title=title, legend_title=axis),
@@ -113,7 +113,7 @@ def _findings(axis: str, curves: Sequence[Curve]) -> tuple[str, ...]:
     """Which variant stands best, by the mean over all budgets, and whether the intervals tell it from the next."""
     means = {curve.label: curve.mean_under_attack for curve in curves}
     ranked = sorted(curves, key=lambda curve: (means[curve.label] is None, -(means[curve.label] or 0)))
-    shown = ", ".join(f"{curve.label} {_in_percent(means[curve.label])}" for curve in ranked)
+    shown = ", ".join(f"{axis} {curve.label}: {_in_percent(means[curve.label])}" for curve in ranked)
     best, *others = ranked
     apart = [other.label for other in others if _is_apart(best, other)]
     told = f"told apart at some budget from {', '.join(apart)}" if apart else "from none of the others told apart"

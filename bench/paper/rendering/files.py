@@ -57,7 +57,7 @@ def save_artifact(
 def document_of(folder: Path) -> str:
     """A LaTeX document of all artifacts in a folder, for any engine."""
     names = sorted((path.name for path in folder.glob("*.tex") if path.name != DOCUMENT), key=_by_number)
-    inputs = "".join(f"{_numbered(name)}\\input{{{name}}}\n\\clearpage\n" for name in names)
+    inputs = "".join(f"\\begingroup{_numbered(name)}\\input{{{name}}}\n\\endgroup\\clearpage\n" for name in names)
     return (
         "\\documentclass{article}\n\\usepackage[margin=2cm]{geometry}\n\\usepackage{booktabs,graphicx}\n"
         f"\\begin{{document}}\n{inputs}\\end{{document}}\n"
@@ -65,9 +65,10 @@ def document_of(folder: Path) -> str:
 
 
 def _numbered(name: str) -> str:
-    r"""Set LaTeX's counter so that the artifact has the paper's number: "table3.tex" -> "\setcounter{table}{2}"."""
+    r"""Let LaTeX number an artifact as the paper does: "table3.tex" is Table 3; one without a number has its name."""
     kind, number = _by_number(name)
-    return f"\\setcounter{{{kind}}}{{{number - 1}}}" if kind in ("table", "figure") else ""
+    shown = str(number or kind)
+    return f"\\renewcommand{{\\thetable}}{{{shown}}}\\renewcommand{{\\thefigure}}{{{shown}}}"
 
 
 def _by_number(name: str) -> tuple[str, int]:
