@@ -76,7 +76,23 @@ def test_other_numbers_over_seeds() -> None:
     assert (found.n, found.seeds) == (0, 3)
 
 
+def test_a_number_with_ends_has_an_interval_within_them() -> None:
+    values = [0.7, 0.9, 1.0]
+    low, high = student(values)
+    assert low > 0.4
+    assert high > 1
+    found = estimate_mean(values, lowest=0, highest=1)
+    assert (found.value, found.low, found.high) == pytest.approx((2.6 / 3, low, 1.0), abs=1e-12)
+    falling = estimate_mean([1 - value for value in values], lowest=0, highest=1)
+    assert (falling.low, falling.high) == pytest.approx((0.0, 1 - low), abs=1e-12)
+
+
 def test_a_single_number_has_no_interval() -> None:
     found = estimate_mean([0.86, None])
     assert (found.value, found.low, found.high, found.seeds) == (0.86, None, None, 1)
     assert estimate_mean([None]) == NOTHING
+
+
+def test_an_interval_ends_where_the_number_does() -> None:
+    estimate = estimate_mean([0.6, 0.9], lowest=0.0, highest=1.0)  # Student's would be 0.75 -+ 12.7 * 0.15
+    assert (estimate.low, estimate.high) == (0.0, 1.0)

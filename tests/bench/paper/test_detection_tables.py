@@ -29,7 +29,8 @@ def method(make_record: MakeRecord) -> Callable[..., Method]:
             "acc_nadv": rate(nadv, 200),
             "acc_com": rate(com, 100),
             "attack_success_rate": rate(fooled, 100),
-            "success_rate_at_5_fpr": rate(40, 100),
+            "tpr_at_5_fpr": rate(40, 100),
+            "median_l2": 2.5,
             "reached": rate(97, 100),
             "auroc": 0.75,
         }
@@ -45,7 +46,7 @@ def made_of(methods: list[Method], **settings: int) -> Made:
 
 def test_ours_stand_beside_the_papers(method: Callable[..., Method]) -> None:
     made = made_of([method("paper", 160, 20), method("sound", 200, 100)])
-    heads = ["Protocol", "Method", *["ACC-NADV"] * 3, *["ACC-COM"] * 3, *["ours, beside"] * 4]
+    heads = ["Protocol", "Method", *["ACC-NADV"] * 3, *["ACC-COM"] * 3, *["ours alone"] * 5]
     assert [(column.groups or (column.title,))[0] for column in made.table.columns] == heads
     paper, sound = texts(made)
     assert paper[:8] == [
@@ -58,11 +59,20 @@ def test_ours_stand_beside_the_papers(method: Callable[..., Method]) -> None:
         "100.00",
         "−80.0 ▼",
     ]
-    assert paper[8:] == ["0.0 [0.0, 3.7]", "0.75", "40.0 [30.9, 49.8]", "97.0 [91.5, 99.0]"]
+    assert paper[8:] == ["0.0 [0.0, 3.7]", "0.75", "40.0 [30.9, 49.8]", "97.0 [91.5, 99.0]", "2.50"]
     assert (sound[4], sound[7]) == ("+20.0 ▲", "+0.0 =")
     assert [len(block) for block in made.table.blocks] == [1, 1]
     bold = [[entry.bold for entry in row] for block in made.table.blocks for row in block]
     assert [[place for place, is_bold in enumerate(row) if is_bold] for row in bold] == [[7], [4]]
+
+
+def test_an_attack_that_reached_nothing_gives_no_verdict_on_what_it_was_to_fool(method: Callable[..., Method]) -> None:
+    made = made_of([method("paper", 160, 100, fooled=0, reached=rate(0, 100))])
+    (row,) = texts(made)
+    assert row[5:8] == ["100.0 [96.3, 100.0]", "–", "–"]
+    assert made.findings[0].startswith("paper: 0 better, 1 equal, 0 worse")  # of ACC-NADV alone
+    assert "reached its goal for no image" in made.findings[1]
+    assert "ER1 (paper)" in made.findings[1]
 
 
 def test_cells_are_counted_by_verdict_and_the_worse_ones_named(method: Callable[..., Method]) -> None:

@@ -104,4 +104,5 @@ def test_the_store_tells_studies_in_words(bench: Callable[..., Ended], small_pap
     ended = bench("store", "ls", "--kind", STUDIES, "--results-dir", str(small_paper.results_dir))
     assert ended.code == 0
     words = {line.split("  ")[-1] for line in ended.out.splitlines()[1:]}
+    assert {line.split()[-4] for line in ended.out.splitlines()[1:]} == {"1"}  # an artifact needs it
     assert {"theorem1 of digits", "intrinsic-dimension of digits", "loss-surface of digits"} <= words
