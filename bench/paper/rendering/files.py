@@ -65,9 +65,9 @@ def document_of(folder: Path) -> str:
 
 
 def _numbered(name: str) -> str:
-    r"""Let LaTeX number an artifact as the paper does: "table3.tex" is Table 3; one without a number has its name."""
+    r"""Let LaTeX number an artifact as the paper does: "table3.tex" is Table 3; others have their names."""
     kind, number = _by_number(name)
-    shown = str(number or kind)
+    shown = str(number) if kind in ("table", "figure") else name.removesuffix(".tex")
     return f"\\renewcommand{{\\thetable}}{{{shown}}}\\renewcommand{{\\thefigure}}{{{shown}}}"
 
 

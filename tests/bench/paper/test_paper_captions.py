@@ -95,13 +95,19 @@ def test_a_varied_recipe_has_a_folder_of_its_own_and_another_size_has_not() -> N
 
 
 def test_files_are_written_and_the_document_joins_them_in_order(tmp_path: Path) -> None:
-    for name in ("table10", "table2", "kl", "figure3"):
+    for name in ("table10", "table2", "kl", "theorem1", "figure3"):
         files = save_artifact(entry(name=name), REQUEST, MADE, caption="", command="bench", results_dir=tmp_path)
         assert [file.name for file in files] == [f"{name}.md", f"{name}.tex", f"{name}.csv"]
     folder = folder_of(entry(), REQUEST, tmp_path)
     document = (folder / "all.tex").read_text()
-    assert re.findall(r"\\input\{(.*)\}", document) == ["figure3.tex", "kl.tex", "table2.tex", "table10.tex"]
+    assert re.findall(r"\\input\{(.*)\}", document) == [
+        "figure3.tex",
+        "kl.tex",
+        "table2.tex",
+        "table10.tex",
+        "theorem1.tex",
+    ]
     for kind in ("table", "figure"):
         numbers = re.findall(rf"\\renewcommand\{{\\the{kind}\}}\{{(\w+)\}}", document)
-        assert numbers == ["3", "kl", "2", "10"]  # the paper's
-    assert sorted(path.suffix for path in folder.iterdir()) == [".csv"] * 4 + [".md"] * 4 + [".tex"] * 5
+        assert numbers == ["3", "kl", "2", "10", "theorem1"]  # the paper's
+    assert sorted(path.suffix for path in folder.iterdir()) == [".csv"] * 5 + [".md"] * 5 + [".tex"] * 6

@@ -51,11 +51,17 @@ def document_of(fragment: str) -> str:
 def test_all_of_a_folder_compiles(small_paper: SmallPaper, engine: str, tmp_path: Path) -> None:
     for place in {small_paper.folder(entry) for entry in ENTRIES}:
         folder = shutil.copytree(place, tmp_path / place.parent.name)
-        artifacts = {entry.name for entry in ENTRIES if small_paper.folder(entry) == place}
+        artifacts = {entry.name: entry for entry in ENTRIES if small_paper.folder(entry) == place}
         pages, log = compiled(engine, folder, "all.tex")
         assert pages >= len(artifacts)
-        assert {name for name in NAMES if re.search(rf"\((\./)?{name}\.tex\b", log)} == artifacts
+        assert {name for name in NAMES if re.search(rf"\((\./)?{name}\.tex\b", log)} == set(artifacts)
         assert re.findall(r"Overfull \\hbox.*", log) == []
+        contents = (folder / "all.aux").read_text(encoding="utf-8", errors="replace")
+        numbers = re.findall(r"\\contentsline \{(table|figure)\}\{\\numberline \{(\w+)\}", contents)
+        assert set(numbers) == {
+            ("figure" if small_paper.is_figure(entry) else "table", re.sub("^(table|figure)", "", name))
+            for name, entry in artifacts.items()
+        }
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
