@@ -12,7 +12,7 @@ from small_paper import SmallPaper, arguments
 def small_paper(tmp_path_factory: pytest.TempPathFactory) -> SmallPaper:
     """`bench paper all` on the digits, in a process of its own."""
     results_dir = tmp_path_factory.mktemp("paper") / "results"
-    return SmallPaper(results_dir, end(start(*arguments(results_dir)), timeout=280))
+    return SmallPaper(results_dir, end(start(*arguments(results_dir)), timeout=900))
 
 
 @pytest.fixture
