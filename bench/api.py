@@ -5,7 +5,6 @@ from bench.api import run
 print(record.rate("acc_com"))
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,8 @@ from attacks.errors import RequestError
 from attacks.registration import unknown_name
 from bench.executors.driver import Crew
 from bench.options import OPTIONS, parse_value
-from bench.paper.contract import PaperRequest
 from bench.paper.make import Finished, make_artifacts
-from bench.paper.options import OWN_OPTIONS, SETTINGS, parse_own
+from bench.paper.options import OWN_OPTIONS, SETTINGS, read_request
 from bench.progress import Progress, Silent
 from bench.record import Record, load_records
 from bench.sweep import in_order, plan, sweep
@@ -59,8 +57,8 @@ def run(
         for name, value in options.items()
         if value is not None
     }
-    workspace = _workspace(results_dir, data_dir, device, download=download, progress=progress)
-    workspace = replace(workspace, batch_size=choose_batch_size(batch_size, workspace.device), traced=trace)
+    places = (results_dir, data_dir, device)
+    workspace = _workspace(*places, download=download, progress=progress, batch_size=batch_size, traced=trace)
     cells = plan(values, workspace)
     return in_order(cells, sweep(cells, workspace))
 
@@ -105,24 +103,20 @@ def paper(
     for name in options:
         if name not in (*SETTINGS, *OWN_OPTIONS):
             raise RequestError(unknown_name("option", name, [*SETTINGS, *OWN_OPTIONS]))
-    request = PaperRequest(
-        dataset=dataset,
-        recipe=recipe,
-        seeds=tuple(range(seeds)),
-        settings={name: parse_value(name, str(value)) for name, value in options.items() if name in SETTINGS},
-        options={name: parse_own(name, _listed(value)) for name, value in options.items() if name in OWN_OPTIONS},
-    )
+    request = read_request(dataset=dataset, recipe=recipe, seeds=seeds, given=options)
     workspace = _workspace(results_dir, data_dir, device, download=download, progress=progress)
     return list(make_artifacts(artifacts, request, workspace, crew=Crew(jobs=jobs), collects=collect))
 
 
-def _listed(value: Any) -> str:
-    """A value, or several, as the command line takes them."""
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def _workspace(
-    results_dir: str | Path, data_dir: str | Path, device: str, *, download: bool, progress: Progress | None
+    results_dir: str | Path,
+    data_dir: str | Path,
+    device: str,
+    *,
+    download: bool,
+    progress: Progress | None,
+    batch_size: int | None = None,
+    traced: bool = False,
 ) -> Workspace:
     chosen = choose_device(device)
     return Workspace(
@@ -130,7 +124,8 @@ def _workspace(
         data_dir=Path(data_dir),
         download=download,
         device=chosen,
-        batch_size=choose_batch_size(None, chosen),
+        batch_size=choose_batch_size(batch_size, chosen),
+        traced=traced,
         progress=progress or Silent(),
     )
 

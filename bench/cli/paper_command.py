@@ -86,19 +86,11 @@ def paper_command(
     from bench.cli.given import workspace_of
     from bench.cli.paper_output import show_artifact, show_missing
     from bench.executors.driver import Crew
-    from bench.options import parse_value
-    from bench.paper.contract import PaperRequest
     from bench.paper.make import make_artifacts
-    from bench.paper.options import OWN_OPTIONS, SETTINGS, parse_own
+    from bench.paper.options import read_request
 
     given = {name.rstrip("_"): value for name, value in ctx.params.items() if value is not None}
-    request = PaperRequest(
-        dataset=dataset,
-        recipe=recipe,
-        seeds=tuple(range(seeds)),
-        settings={name: parse_value(name, given[name]) for name in SETTINGS if name in given},
-        options={name: parse_own(name, given[name]) for name in OWN_OPTIONS if name in given},
-    )
+    request = read_request(dataset=dataset, recipe=recipe, seeds=seeds, given=given)
     crew = Crew(executor=executor, address=ray_address, jobs=jobs, cpus=cpus_per_job, gpus=gpus_per_job)
     finished = []
     for each in make_artifacts(artifacts, request, workspace_of(ctx.params), crew=crew, collects=collect):

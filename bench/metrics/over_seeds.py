@@ -25,6 +25,10 @@ class Estimate:
     n: int
     seeds: int
 
+    def lies_above(self, other: "Estimate") -> bool:
+        """Whether it is the larger one beyond both intervals."""
+        return self.low is not None and other.high is not None and self.low > other.high
+
 
 NOTHING = Estimate(value=None, low=None, high=None, n=0, seeds=0)
 

@@ -1,11 +1,13 @@
 """The options of artifacts: those of runs that they hand on, and their own, with how their text is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from attacks.errors import RequestError
 from bench.command_line import AUTOMATIC
+from bench.options import parse_value
+from bench.paper.contract import PaperRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,28 @@ OWN_OPTIONS: dict[str, OwnOption] = {
 }
 
 
+def read_request(*, dataset: str, recipe: str, seeds: int, given: Mapping[str, Any]) -> PaperRequest:
+    """What is asked for, its options read as the command line reads them.
+
+    Args:
+        dataset: as `bench run --dataset` takes it.
+        recipe: "quick" or "paper".
+        seeds: how often everything is repeated.
+        given: by name, texts or values; names that are no option of artifacts are left out.
+
+    Raises:
+        RequestError: a text is not of its option's kind.
+    """
+    texts = {name: spelled(value) for name, value in given.items()}
+    return PaperRequest(
+        dataset=dataset,
+        recipe=recipe,
+        seeds=tuple(range(seeds)),
+        settings={name: parse_value(name, texts[name]) for name in SETTINGS if name in texts},
+        options={name: parse_own(name, texts[name]) for name in OWN_OPTIONS if name in texts},
+    )
+
+
 def parse_own(name: str, text: str) -> Any:
     """Read an option's text: ("dims", "2,4") -> (2, 4).
 
@@ -66,6 +90,6 @@ def parse_own(name: str, text: str) -> Any:
 
 def spelled(value: Any, *, between: str = ",") -> str:
     """A value as the command line takes it: (2, 4) -> "2,4", None -> "auto"; `between` parts the values of a list."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return between.join(map(str, value))
     return AUTOMATIC if value is None else str(value)

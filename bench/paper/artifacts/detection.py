@@ -24,12 +24,13 @@ SPELLED = {"pgd": "PGD", "fgsm": "FGSM", "cw": "C&W"}
 
 def _high_confidence(train_attack: str, desk: Desk) -> Made:
     confidence = CONFIDENCE[desk.dataset.family]
-    wanted = [
-        (protocol, {"defense": method, "attack": "cw", "confidence": confidence, "train_attack": train_attack})
+    attacks = {"attack": "cw", "confidence": confidence, "train_attack": train_attack}
+    cells = [
+        (protocol, {"defense": method, "protocol": protocol, **attacks})
         for protocol in PROTOCOLS
         for method in HIGH_CONFIDENCE_METHODS
     ]
-    methods = _methods(desk, [(protocol, cell | {"protocol": protocol}) for protocol, cell in wanted])
+    methods = _methods(desk, cells)
     sound = [method for method in methods if method.block == "sound"]
     return detection_table(
         title=f"Detectors trained on {SPELLED[train_attack]}, tested on C&W at confidence {confidence:g}",

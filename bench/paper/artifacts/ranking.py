@@ -30,19 +30,15 @@ def ranking_finding(methods: Mapping[str, Sequence[Record]]) -> str:
 
 def _verdict(caught: Mapping[str, Estimate]) -> str:
     pairs = [(caught[er], caught[baseline]) for er in ER_DETECTORS for baseline in BASELINES]
-    if all(_is_above(er, baseline) for er, baseline in pairs):
+    if all(er.lies_above(baseline) for er, baseline in pairs):
         return "confirmed"
-    if all(_is_above(baseline, er) for er, baseline in pairs):
+    if all(baseline.lies_above(er) for er, baseline in pairs):
         return "refuted: it is the other way round"
-    if any(_is_above(baseline, er) for er, baseline in pairs):
+    if any(baseline.lies_above(er) for er, baseline in pairs):
         return "refuted: a baseline lies above an ER-Detector beyond both intervals"
     if unknown := [name for name in (*BASELINES, *ER_DETECTORS) if caught[name].value is None]:
         return f"neither confirmed nor refuted: {' and '.join(unknown)} gave no numbers"
     return "neither confirmed nor refuted: the intervals overlap"
-
-
-def _is_above(one: Estimate, other: Estimate) -> bool:
-    return one.low is not None and other.high is not None and one.low > other.high
 
 
 def _percent(estimate: Estimate) -> str:

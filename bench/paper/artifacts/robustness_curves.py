@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.metrics.over_seeds import Estimate, estimate_rate
+from bench.metrics.over_seeds import estimate_rate
 from bench.paper.artifacts.curves_picture import Curve, draw_curves
 from bench.paper.comparison import percent
 from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, plain_row
@@ -126,11 +126,7 @@ def _in_percent(share: float | None) -> str:
 
 def _is_apart(best: Curve, other: Curve) -> bool:
     pairs = zip(best.accuracies[1:], other.accuracies[1:], strict=True)
-    return any(_lies_above(one, two) for one, two in pairs)
-
-
-def _lies_above(one: Estimate, two: Estimate) -> bool:
-    return one.low is not None and two.high is not None and one.low > two.high
+    return any(one.lies_above(two) for one, two in pairs)
 
 
 def _dimensions(desk: Desk) -> list[Variant]:
