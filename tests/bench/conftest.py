@@ -20,6 +20,14 @@ from bench.sweep import plan
 from bench.workspace import Workspace
 
 
+@pytest.fixture
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.delenv("ERBENCH_RESULTS", raising=False)
+    monkeypatch.delenv("ERBENCH_DATA", raising=False)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     results_dir = tmp_path_factory.mktemp("results")

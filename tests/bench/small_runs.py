@@ -34,6 +34,16 @@ class Ended(NamedTuple):
     err: str
 
 
+def assert_refused(ended: Ended, *words: str) -> None:
+    """The program said one line with `words` in it, ended with exit code 2, and wrote nothing into its folder."""
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert "Traceback" not in ended.err
+    assert [word for word in words if word not in ended.err] == []
+    assert not list(Path.cwd().iterdir())
+
+
 def planned(tmp_path: Path, **values: Any) -> RunSpec:
     """The spec of er1 against cw, or of what `values` say; nothing is written."""
     given = {"defense": "er1", "attack": "cw"} | values

@@ -8,29 +8,11 @@ import pytest
 import torch
 from PIL import Image
 from processes import end, start
+from small_runs import Ended, assert_refused
 
-Bench = Callable[..., tuple[int, str, str]]
+Bench = Callable[..., Ended]
 CELL = ("run", "--defense", "kd", "--attack", "cw")
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.delenv("ERBENCH_RESULTS", raising=False)
-    monkeypatch.delenv("ERBENCH_DATA", raising=False)
-
-
-def assert_refused(ended: tuple[int, str, str], *words: str) -> None:
-    code, out, err = ended
-    assert code == 2
-    assert out == ""
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert "Traceback" not in err
-    for word in words:
-        assert word in err
-    assert not list(Path.cwd().iterdir())
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 @pytest.mark.parametrize(

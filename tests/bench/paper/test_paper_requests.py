@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_paper import ENTRIES
-from small_runs import Ended
+from small_runs import Ended, assert_refused
 
 from bench.cli.list_command import KINDS
 from bench.paper.options import OWN_OPTIONS, SETTINGS
@@ -16,23 +16,7 @@ from bench.paper.registry import ARTIFACTS
 from defenses.networks.registry import FAMILIES
 
 Bench = Callable[..., Ended]
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.delenv("ERBENCH_RESULTS", raising=False)
-    monkeypatch.delenv("ERBENCH_DATA", raising=False)
-
-
-def assert_refused(ended: Ended, *words: str) -> None:
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith("error: ")
-    assert ended.err.count("\n") == 1
-    assert "Traceback" not in ended.err
-    assert [word for word in words if word not in ended.err] == []
-    assert not list(Path.cwd().iterdir())
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 @pytest.mark.parametrize(
