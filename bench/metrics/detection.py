@@ -13,6 +13,8 @@ from bench.metrics.rates import Rate, rate
 from bench.outcomes import select
 
 MOST_FALSE_POSITIVES = 0.05
+FEWER_FALSE_POSITIVES = 0.01  # an image in a hundred; with fewer clean images none may be caught
+AT_FEWER = ("tpr_at_1_fpr", "success_rate_at_1_fpr", "threshold_at_1_fpr")  # absent from older records
 Metrics = dict[str, Rate | float | int | None]
 
 
@@ -30,8 +32,6 @@ def detection_metrics(outcomes: pd.DataFrame) -> Metrics:
     benign = judged[judged["kind"] != "adversarial"]
     clean = judged[judged["kind"] == "clean"]
     adversarial = judged[judged["kind"] == "adversarial"]
-    threshold = threshold_at(clean["probability"].to_numpy(), MOST_FALSE_POSITIVES)
-    caught = adversarial["probability"] > threshold
     misled = ~adversarial["correct"]
     return {
         "acc_nadv": _share(~benign["flagged"]),
@@ -40,11 +40,21 @@ def detection_metrics(outcomes: pd.DataFrame) -> Metrics:
         "false_positive_rate": _share(benign["flagged"]),
         "auroc": _ranking(roc_auc_score, benign["probability"], adversarial["probability"]),
         "aupr": _ranking(average_precision_score, benign["probability"], adversarial["probability"]),
-        "tpr_at_5_fpr": _share(caught),
-        "success_rate_at_5_fpr": _share(misled & ~caught),
         "attack_success_rate": _share(misled),
         "low_score_auroc": _low_score_auroc(benign, adversarial),
-        "threshold_at_5_fpr": threshold,
+        **_at("5_fpr", MOST_FALSE_POSITIVES, clean, adversarial),
+        **_at("1_fpr", FEWER_FALSE_POSITIVES, clean, adversarial),
+    }
+
+
+def _at(name: str, most: float, clean: pd.DataFrame, adversarial: pd.DataFrame) -> Metrics:
+    """What is caught, and what misleads and is not, at the threshold that clean images alone set."""
+    threshold = threshold_at(clean["probability"].to_numpy(), most)
+    caught = adversarial["probability"] > threshold
+    return {
+        f"tpr_at_{name}": _share(caught),
+        f"success_rate_at_{name}": _share(~adversarial["correct"] & ~caught),
+        f"threshold_at_{name}": threshold,
     }
 
 

@@ -44,6 +44,18 @@ def test_success_with_a_detector_is_misled_and_not_caught() -> None:
     assert metrics["success_rate_at_5_fpr"] == rate(1, 4)  # the misled one at 0.2; that at 0.95 is caught
 
 
+def test_one_percent_of_the_clean_images_may_be_caught_and_five_percent_are_more() -> None:
+    clean = [0.01 * i for i in range(100)]  # the five highest: 0.99 to 0.95
+    attacked = rows("adversarial", [0.985, 0.97, 0.96, 0.5], [False, True, False, False])
+    metrics = detection_metrics(pd.concat([rows("clean", clean), rows("noisy", [0.999]), attacked], ignore_index=True))
+    assert metrics["threshold_at_1_fpr"] == pytest.approx(0.98)  # one image of 100 lies above it
+    assert metrics["threshold_at_5_fpr"] == pytest.approx(0.94)
+    assert metrics["tpr_at_1_fpr"] == rate(1, 4)
+    assert metrics["tpr_at_5_fpr"] == rate(3, 4)
+    assert metrics["success_rate_at_1_fpr"] == rate(2, 4)  # misled at 0.96 and 0.5
+    assert metrics["success_rate_at_5_fpr"] == rate(1, 4)  # at 0.5
+
+
 def test_rows_that_do_not_count_are_left_out() -> None:
     missed = rows("adversarial", [0.0, 0.1, 0.99], correct=False, judged=False)
     set_one = rows("clean", [0.99, 0.98]).assign(role="fit")
@@ -72,15 +84,16 @@ def random_outcomes(request: pytest.FixtureRequest) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def test_tpr_at_5_fpr_is_the_last_point_of_the_roc_curve_with_fpr_up_to_5_percent(
-    random_outcomes: pd.DataFrame,
+@pytest.mark.parametrize("percent", [1, 5])
+def test_tpr_at_an_fpr_is_the_last_point_of_the_roc_curve_with_fpr_up_to_it(
+    random_outcomes: pd.DataFrame, percent: int
 ) -> None:
     counted = random_outcomes[random_outcomes["kind"] != "noisy"]
     fpr, tpr, _ = roc_curve(counted["kind"] == "adversarial", counted["probability"], drop_intermediate=False)
     metrics = detection_metrics(random_outcomes)
-    assert metrics["tpr_at_5_fpr"].value == pytest.approx(tpr[fpr <= 0.05].max())
+    assert metrics[f"tpr_at_{percent}_fpr"].value == pytest.approx(tpr[fpr <= percent / 100].max())
     clean = random_outcomes[random_outcomes["kind"] == "clean"]["probability"]
-    assert (clean > metrics["threshold_at_5_fpr"]).mean() <= 0.05
+    assert (clean > metrics[f"threshold_at_{percent}_fpr"]).mean() <= percent / 100
 
 
 def test_auroc_counts_pairs_and_aupr_sums_steps(random_outcomes: pd.DataFrame) -> None:

@@ -215,7 +215,11 @@ def test_every_changed_outcome_counts_and_ten_are_named(finished: Finished, resu
         ("pgd", lambda body: body["spec"]["attack_config"].update(steps=4), "its name does not follow"),
         ("pgd", lambda body: body.update(metrics=[]), "the record's metrics is not of its type"),
         ("kd", lambda body: body["metrics"].update(auroc=0.123), "metric auroc: "),
+        ("kd", lambda body: body["metrics"].pop("tpr_at_5_fpr"), "metric tpr_at_5_fpr: "),
+        ("kd", lambda body: body["metrics"].pop("tpr_at_1_fpr"), "metric tpr_at_1_fpr: "),  # without its neighbors
+        ("kd", lambda body: body["metrics"]["tpr_at_1_fpr"].update(value=0.123), "metric tpr_at_1_fpr: "),
         ("kd", lambda body: body["detector"].update(weights=[9.0]), "detector's weights: "),
+        ("kd", lambda body: body["detector"].update(threat="adaptive"), "detector's threat: "),
     ],
 )
 def test_a_changed_record_is_found(
@@ -224,6 +228,23 @@ def test_a_changed_record_is_found(
     record = finished.records[name]
     change_record(results / "runs" / record.run_id, change)
     assert says in problems(verified(results, record))
+
+
+def test_a_record_made_before_some_metrics_is_verified_by_those_that_it_has(
+    finished: Finished, results: Path
+) -> None:
+    record = finished.records["kd"]
+
+    def age(body: dict[str, Any]) -> None:
+        for name in ("tpr_at_1_fpr", "success_rate_at_1_fpr", "threshold_at_1_fpr"):
+            del body["metrics"][name]
+        body["detector"].pop("threat", None)
+
+    change_record(results / "runs" / record.run_id, age)
+    told = verified(results, record)
+    assert told.status == "agrees"
+    assert told.rejudged is not None
+    assert told.rejudged.metrics == len(record.metrics) - 3
 
 
 def test_damage_is_a_failure_and_not_passed_over(finished: Finished, results: Path, bench: Bench) -> None:
