@@ -6,7 +6,7 @@ each other whenever it takes in a record.
 
 import pandas as pd
 
-from bench.metrics.detection import MOST_FALSE_POSITIVES, threshold_at
+from bench.metrics.detection import FEWER_FALSE_POSITIVES, MOST_FALSE_POSITIVES, threshold_at
 from bench.outcomes import select
 
 Cases = dict[str, pd.Series]  # by metric: bool, indexed by (kind, sample_id), only what counts
@@ -39,9 +39,9 @@ def _detector_cases(rows: pd.DataFrame) -> Cases:
     judged = rows[rows["judged"]]
     is_adversarial = judged.index.get_level_values("kind") == "adversarial"
     benign, adversarial = judged[~is_adversarial], judged[is_adversarial]
-    clean = judged[judged.index.get_level_values("kind") == "clean"]
-    threshold = threshold_at(clean["probability"].to_numpy(), MOST_FALSE_POSITIVES)
-    caught = adversarial["probability"] > threshold
+    clean = judged.loc[judged.index.get_level_values("kind") == "clean", "probability"].to_numpy()
+    caught = adversarial["probability"] > threshold_at(clean, MOST_FALSE_POSITIVES)
+    caught_at_fewer = adversarial["probability"] > threshold_at(clean, FEWER_FALSE_POSITIVES)
     everything = rows[rows.index.get_level_values("kind") == "adversarial"]
     return {
         "acc_nadv": ~benign["flagged"],
@@ -50,6 +50,8 @@ def _detector_cases(rows: pd.DataFrame) -> Cases:
         "false_positive_rate": benign["flagged"],
         "tpr_at_5_fpr": caught,
         "success_rate_at_5_fpr": ~adversarial["correct"] & ~caught,
+        "tpr_at_1_fpr": caught_at_fewer,
+        "success_rate_at_1_fpr": ~adversarial["correct"] & ~caught_at_fewer,
         "attack_success_rate": ~adversarial["correct"],
         "reached": everything["reached"],
     }

@@ -78,7 +78,9 @@ def rejudge(record: Record, folder: Path, studio: StoredStudio, twin: FittedClas
     )
     count = len(expected.keys() | record.metrics.keys())
     fitted = plain(findings.detector)
-    other = differing(_with_threat(record.detector, fitted), relative=FITTED_ROUNDING, absolute=FITTED_ROUNDING)
+    other = differing(
+        _with_threat(record.detector, fitted), fitted, relative=FITTED_ROUNDING, absolute=FITTED_ROUNDING
+    )
     return Rejudged(
         rows=rows,
         metrics=count,

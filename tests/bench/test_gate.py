@@ -99,6 +99,16 @@ def test_every_metric_has_a_side() -> None:
     assert {guarded.better for guarded in GUARDED.values()} == {-1, 1}
 
 
+def test_a_metric_that_the_baseline_lacks_closes_nothing() -> None:
+    few = cell({"detection_rate": "1" * 10 + "0" * 90})
+    more = cell({"detection_rate": "1" * 10 + "0" * 90, "tpr_at_1_fpr": "0" * 100, "acc_com": "0" * 100})
+    (changes,) = compare([(few, more)])
+    assert [(change.metric, change.verdict, change.p) for change in changes] == [
+        ("acc_com", SAME, None),
+        ("detection_rate", SAME, 1.0),
+    ]
+
+
 # ---- without pairs
 
 
