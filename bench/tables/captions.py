@@ -10,6 +10,21 @@ def caption(spec: dict[str, Any]) -> str:
     detector = spec["detector"]
     trained = f"trained on {detector['train_attack']}, " if detector else ""
     counted = f", counted: {detector['counted']}" if detector else ""
+    tested = f"{trained}tested on {attack_name(spec)}{budget(spec)}; "
+    return f"{_dataset_name(spec)}: {tested}{_sets(spec, counted)}; percent with Wilson 95 % interval"
+
+
+def caption_of_attacks(spec: dict[str, Any]) -> str:
+    """The same of a detector under several attacks, whose names and budgets stand elsewhere."""
+    trained = f"trained on {spec['detector']['train_attack']}; "
+    return (
+        f"{_dataset_name(spec)}: {trained}{_sets(spec, '')}; percent with Wilson 95 % interval, AUROC with Newcombe's"
+    )
+
+
+def _sets(spec: dict[str, Any], counted: str) -> str:
+    """Protocol, training, sets and seed."""
+    detector = spec["detector"]
     if detector and detector["noise_l2"] is not None:
         counted += f", noise of L2 {detector['noise_l2']:g}"
     if detector and detector.get("class_weight", "none") != "none":
@@ -17,10 +32,7 @@ def caption(spec: dict[str, Any]) -> str:
     sizes = f"set I {detector['n_fit']}, set II {spec['n_test']}" if detector else f"n {spec['n_test']}"
     n_train = spec["classifier"]["n_train"]
     trained_how = f"recipe {spec['recipe']}, {n_train} training images, " if n_train else ""  # a user's comes trained
-    return (
-        f"{_dataset_name(spec)}: {trained}tested on {attack_name(spec)}{_budget(spec)}; protocol {spec['protocol']}, "
-        f"{trained_how}{sizes} images, seed {spec['seed']}{counted}; percent with Wilson 95 % interval"
-    )
+    return f"protocol {spec['protocol']}, {trained_how}{sizes} images, seed {spec['seed']}{counted}"
 
 
 def _dataset_name(spec: dict[str, Any]) -> str:
@@ -31,7 +43,7 @@ def _dataset_name(spec: dict[str, Any]) -> str:
     return f"{spec['dataset']} ({', '.join(made)})" if made else str(spec["dataset"])
 
 
-def _budget(spec: dict[str, Any]) -> str:
+def budget(spec: dict[str, Any]) -> str:
     """All options of the test attack but the confidence, and whose it is and how precise where that is no default."""
     options = {name: value for name, value in spec["attack_config"].items() if name != "confidence"}
     options |= {name: spec[name] for name, default in PLAIN.items() if spec.get(name, default) != default}

@@ -230,9 +230,7 @@ def test_a_changed_record_is_found(
     assert says in problems(verified(results, record))
 
 
-def test_a_record_made_before_some_metrics_is_verified_by_those_that_it_has(
-    finished: Finished, results: Path
-) -> None:
+def test_a_record_made_before_some_metrics_is_verified_by_those_that_it_has(finished: Finished, results: Path) -> None:
     record = finished.records["kd"]
 
     def age(body: dict[str, Any]) -> None:
