@@ -14,6 +14,7 @@ from bench.executors.driver import Crew
 from bench.options import OPTIONS, parse_value
 from bench.paper.make import Finished, make_artifacts
 from bench.paper.options import OWN_OPTIONS, SETTINGS, read_request
+from bench.plots.make import plot
 from bench.progress import Progress, Silent
 from bench.record import Record, load_records
 from bench.sweep import in_order, plan, sweep
@@ -130,4 +131,4 @@ def _workspace(
     )
 
 
-__all__ = ["load_records", "paper", "run"]
+__all__ = ["load_records", "paper", "plot", "run"]

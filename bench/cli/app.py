@@ -14,6 +14,7 @@ from bench.cli.crosscheck_command import crosscheck_command
 from bench.cli.interruption import EXIT_INTERRUPTED, interruptible
 from bench.cli.list_command import list_command
 from bench.cli.paper_command import paper_command
+from bench.cli.plot_command import plot_command
 from bench.cli.run_command import run_command
 from bench.cli.store_command import store_app
 from bench.cli.table_command import table_command
@@ -34,6 +35,7 @@ app.command("crosscheck")(crosscheck_command)
 app.command("check")(check_command)
 app.command("list")(list_command)
 app.command("paper")(paper_command)
+app.command("plot")(plot_command)
 app.command("table")(table_command)
 app.command("verify")(verify_command)
 app.add_typer(store_app, name="store")
