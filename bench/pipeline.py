@@ -1,6 +1,7 @@
 """A run, station by station: dataset -> fitted defense -> crafted images -> judged outcomes -> record."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ from bench.pictures import save_examples
 from bench.protocol import Sets, choose_sets
 from bench.provenance import provenance
 from bench.record import Record, read_record, save_record
+from bench.sanity.contract import Flag
+from bench.sanity.examine import case_of, default_flags
 from bench.spec import RunSpec
 from bench.stations import Clock
 from bench.storage.store import Item
@@ -108,9 +111,11 @@ def run_claimed(cell: Cell, workspace: Workspace) -> Record:
     with clock.station("predict"):
         studio = _studio(cell, fitted, workspace)
     findings = evaluate(studio, clock)
+    with clock.station("sanity"):
+        flags = default_flags(lambda: case_of(studio, findings.exhibits, findings.outcomes, findings.metrics))
     findings.metrics.update({"embedding": embedding} if embedding else {})
     findings.stored.update({"unregularized": twin.key} if twin else {})
-    record = make_record(cell, workspace, clock, fitted=fitted, findings=findings)
+    record = make_record(cell, workspace, clock, fitted=fitted, findings=findings, flags=flags)
     save_examples(
         folder / "examples.png", findings.exhibits, findings.outcomes, cell.dataset.class_names, cell.spec.label
     )
@@ -211,6 +216,7 @@ def make_record(
     message: str = "",
     fitted: FittedClassifier | None = None,
     findings: Findings | None = None,
+    flags: Sequence[Flag] = (),
     history: list[dict[str, Any]] | None = None,
 ) -> Record:
     """The record of a cell, finished or not; an unfinished one has a status, a message, and no numbers.
@@ -231,6 +237,7 @@ def make_record(
         training=fitted.history if fitted else history or [],
         detector=findings.detector if findings else {},
         notes=findings.notes if findings else [],
+        flags=plain(list(flags)),
         seconds=dict(clock.seconds),
         cpu_seconds=dict(clock.cpu_seconds),
         provenance=provenance(workspace.device),

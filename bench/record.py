@@ -11,11 +11,12 @@ from attacks.errors import DamagedError, DataError, RequestError
 from bench.canonical import full_hash, json_hash, plain
 from bench.files import sha256_of, write_atomically, write_text
 from bench.metrics.rates import Rate
+from bench.sanity.diagnosis import with_diagnosis
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 3  # of the record's layout; no run's hash depends on it
+SCHEMA = 4  # of the record's layout; no run's hash depends on it
 log = logging.getLogger("erbench")
 
 
@@ -34,6 +35,7 @@ class Record:
         and of the crafted chunks in order "test" and "fit"; empty for records older than this field.
     request: what was asked for (`bench.request.Request`), from which the spec follows again.
     notes: sentences a reader of the numbers should know.
+    flags: what sanity checks found, each a `bench.sanity.contract.Flag` as JSON; when read, the doctor's as well.
     seconds: wall time per station; cpu_seconds: the same on all processors together.
     provenance: versions, revision, machine; command: makes the record again.
     """
@@ -52,6 +54,7 @@ class Record:
     stored: dict[str, Any] = field(default_factory=dict)
     request: dict[str, Any] = field(default_factory=dict)
     notes: list[str]
+    flags: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float]
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any]
@@ -110,7 +113,8 @@ def read_record(folder: Path, *, alone: bool = False) -> Record | None:
             raise DataError(f"{path} has schema {body['schema']}, this version reads up to {SCHEMA}")
         if complaint := _complaint(envelope, folder, alone=alone):
             raise DamagedError(f"{path} {complaint}")
-        return Record(**body)
+        flags = with_diagnosis(body.pop("flags", []), folder, envelope["sha256"])
+        return Record(**body, flags=flags)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError(f"{path} cannot be read ({error})") from error
 

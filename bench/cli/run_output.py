@@ -83,6 +83,10 @@ def _print_notes(console: Console, records: Sequence[Record], results_dir: Path)
         for note in [*record.notes, *_embedding_note(record)]:
             text = f"note ({escape(names[record.run_id])}): {escape(note)}"
             console.print(text, style="dim", soft_wrap=not console.is_terminal)
+        for flag in record.flags:
+            told = f"{flag['sentence']}. {flag['advice']}"
+            text = f"(!) flag {escape(flag['name'])} ({escape(names[record.run_id])}): {escape(told)}"
+            console.print(text, soft_wrap=not console.is_terminal)
     for record in records:
         console.print(f"{results_dir / 'runs' / record.run_id}", soft_wrap=True)
 

@@ -1,12 +1,15 @@
-"""Marks on numbers that do not stand alone."""
+"""Marks on numbers that do not stand alone: those that a sanity flag of their record makes doubtful."""
 
-from bench.metrics.rates import Rate
+from bench.record import Record
 
-MARKED_FROM = 0.5  # share of the images to be moved; from there on a number does not stand without saying so
+MARK = " (!)"
 
 
-def mark(vanish: Rate | None) -> str:
-    """What a rate over attacked images ends in where half of the gradients or more vanish; empty elsewhere."""
-    if vanish is None or vanish.value is None or vanish.value < MARKED_FROM:
-        return ""
-    return f" (gradients vanish for {vanish.successes} of {vanish.n})"
+def mark(record: Record, metric: str) -> str:
+    """What a number ends in where a flag spoils it; empty elsewhere."""
+    return MARK if any(metric in flag["spoils"] for flag in record.flags) else ""
+
+
+def flag_names(record: Record) -> str:
+    """All flags of a record, for a cell of a table: "eight-bit, random-outputs"; empty where there is none."""
+    return ", ".join(flag["name"] for flag in record.flags)

@@ -16,7 +16,7 @@ from bench.record import Record
 from bench.tables.captions import caption
 from bench.tables.differences import name_apart
 from bench.tables.latex import environment, escape
-from bench.tables.marks import mark
+from bench.tables.marks import flag_names, mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,6 @@ SET_OPTIONS = ("train_attack", "train_attack_config", "n_fit", "counted", "noise
 FORMATS = ("latex", "markdown", "csv")
 DETECTOR_COLUMNS = (("acc_nadv", "ACC-NADV"), ("acc_com", "ACC-COM"))
 CLASSIFIER_COLUMNS = (("clean_accuracy", "clean accuracy"), ("robust_accuracy", "robust accuracy"))
-UNDER_ATTACK = ("acc_com", "robust_accuracy")  # what vanishing gradients make look better than it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +146,8 @@ def frame(table: MethodsTable) -> "pd.DataFrame":
             row["median_l2"] = record.number("median_l2")
         if vanish := _of(record, "gradients_vanish"):
             row["gradients_vanish"] = vanish
+        if record.flags:
+            row["flags"] = flag_names(record)
         rows.append(row | {"reached": _of(record, "reached"), "run": record.run_id})
     return pd.DataFrame(rows)
 
@@ -177,8 +178,7 @@ def _cells(table: MethodsTable) -> list[list[str]]:
 
 
 def _ours(record: Record, metric: str) -> str:
-    ending = mark(record.rate("gradients_vanish")) if metric in UNDER_ATTACK else ""
-    return _with_interval(record.rate(metric)) + ending
+    return _with_interval(record.rate(metric)) + mark(record, metric)
 
 
 def _with_interval(value: Rate | None) -> str:
@@ -197,7 +197,14 @@ def _markdown(table: MethodsTable) -> str:
     runs = ", ".join(f"`{record.run_id}`" for record in table.records)
     align = ["left"] + ["right"] * (len(headers) - 1)
     body = tabulate(_cells(table), headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
-    return f"{table.caption}. Runs: {runs}.\n\n{body}\n"
+    return f"{table.caption}. Runs: {runs}.\n\n{body}\n{_flags_below(table)}"
+
+
+def _flags_below(table: MethodsTable) -> str:
+    """What the marks in a table mean; empty where no record is flagged."""
+    names = row_names(table.records)
+    lines = [f"{names[record.run_id]}: {flag_names(record)}" for record in table.records if record.flags]
+    return f"\n(!) sanity flags: {'; '.join(lines)}\n" if lines else ""
 
 
 def _latex(table: MethodsTable) -> str:
@@ -213,7 +220,7 @@ def _latex(table: MethodsTable) -> str:
         .get_template("methods.tex.j2")
         .render(
             runs=", ".join(record.run_id for record in table.records),
-            caption=escape(table.caption) + ".",
+            caption=escape(" ".join(f"{table.caption}.{_flags_below(table)}".split())),
             columns=[*ours, *(titles if table.has_paper else [])],
             groups=groups,
             rows=[[escape(cell) for cell in row] for row in _cells(table)],

@@ -91,7 +91,7 @@ def test_changed_outcomes_are_not_used(folder: Path, change: str, caplog: pytest
 def test_a_newer_schema_is_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     edit(folder, lambda body: body.update(schema=99))
     assert load_record(folder) is None
-    assert "has schema 99, this version reads up to 3" in caplog.text
+    assert "has schema 99, this version reads up to 4" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"record": {}}', '{"record": {"schema": null}}', "\x00"])
