@@ -29,4 +29,5 @@ class Exposure:
     def probabilities(self, run: Record, kind: str) -> Floats:
         """(n,) probabilities of being adversarial, of the images of a kind that count in set II."""
         rows = select(self.outcomes[run.run_id], kind=kind)
-        return rows.loc[rows["judged"], "probability"].to_numpy(dtype=np.float64)
+        probabilities: Floats = rows.loc[rows["judged"], "probability"].to_numpy(dtype=np.float64)
+        return probabilities

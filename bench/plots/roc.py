@@ -70,11 +70,10 @@ def _clean(exposure: Exposure) -> Iterator[Floats]:
 def _draw(axes: Axes, exposure: Exposure, run: Record, *, label: str, number: int, lowest: float) -> None:
     clean, adversarial = exposure.probabilities(run, "clean"), exposure.probabilities(run, "adversarial")
     label = f"{label} (n {len(clean)} + {len(adversarial)})"
-    color, style = COLORS[number % len(COLORS)], {}
-    if threat_of(run) == ADAPTIVE:
-        style = {"dashes": DASHES[number % len(DASHES)]}
+    color = COLORS[number % len(COLORS)]
+    style = (0, DASHES[number % len(DASHES)]) if threat_of(run) == ADAPTIVE else "-"
     if not (len(clean) and len(adversarial)):
-        axes.plot([], [], color=color, label=f"{label}: no curve", **style)
+        axes.plot([], [], color=color, label=f"{label}: no curve", linestyle=style)
         return
     fpr, tpr = roc_points(clean, adversarial)
     first = np.flatnonzero(fpr == 0)[-1]  # those before it would only color the edge
@@ -86,7 +85,7 @@ def _draw(axes: Axes, exposure: Exposure, run: Record, *, label: str, number: in
         color=color,
         linewidth=max(1.0, WIDEST_LINE - 0.35 * number),
         label=label,
-        **style,
+        linestyle=style,
     )
 
 

@@ -14,7 +14,13 @@ from attacks.goal import Goal
 from bench.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/what-the-paper-leaves-open.md", "docs/verifying.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/what-the-paper-leaves-open.md",
+    "docs/verifying.md",
+    "docs/threats.md",
+)
 OTHER_PROGRAMS = {"--strict"}  # mypy's
 
 
