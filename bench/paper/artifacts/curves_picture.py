@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from bench.metrics.over_seeds import Estimate
+from bench.plots.colors import COLORS
 
-# Okabe & Ito 2008, "Color universal design"; with markers, so that no line is known by its color alone
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
+MARKERS = "osD^vPX"  # so that no line is known by its color alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

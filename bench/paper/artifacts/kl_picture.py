@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from bench.paper.artifacts.curves_picture import COLORS
+from bench.plots.colors import COLORS
 
 STYLES = ("-", "--", "-.", ":")
 
