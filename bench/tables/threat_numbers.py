@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.metrics.ranking_interval import ranking_interval
 from bench.record import Record
+from bench.tables.marks import mark
 
 NOTHING = "n/a"
 EXPLAINED = (
@@ -15,10 +16,15 @@ EXPLAINED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """A number of a run. title: for heads; shown: rounded, with its interval; `NOTHING` where there is none."""
+    """A number of a run. metric: its name in records; title: for heads; rounded: with its interval, or `NOTHING`."""
 
+    metric: str
     title: str
-    shown: Callable[[Record], str]
+    rounded: Callable[[Record], str]
+
+    def shown(self, record: Record) -> str:
+        """The number, marked where a sanity flag makes it doubtful."""
+        return self.rounded(record) + mark(record, self.metric)
 
 
 def _percent(name: str) -> Callable[[Record], str]:
@@ -67,13 +73,17 @@ def _distance(record: Record) -> str:
 
 
 NUMBERS = (
-    Number(title="ACC-NADV", shown=_percent("acc_nadv")),
-    Number(title="ACC-COM", shown=_percent("acc_com")),
-    Number(title="AUROC", shown=_auroc),
-    Number(title="TPR at 1 % FPR", shown=_percent("tpr_at_1_fpr")),
-    Number(title="TPR at 5 % FPR", shown=_percent("tpr_at_5_fpr")),
-    Number(title="attack success at 5 % FPR", shown=_percent("success_rate_at_5_fpr")),
-    Number(title="n", shown=_shown_sizes),
-    Number(title="reached", shown=_reached),
-    Number(title="median L2", shown=_distance),
+    Number(metric="acc_nadv", title="ACC-NADV", rounded=_percent("acc_nadv")),
+    Number(metric="acc_com", title="ACC-COM", rounded=_percent("acc_com")),
+    Number(metric="auroc", title="AUROC", rounded=_auroc),
+    Number(metric="tpr_at_1_fpr", title="TPR at 1 % FPR", rounded=_percent("tpr_at_1_fpr")),
+    Number(metric="tpr_at_5_fpr", title="TPR at 5 % FPR", rounded=_percent("tpr_at_5_fpr")),
+    Number(
+        metric="success_rate_at_5_fpr",
+        title="attack success at 5 % FPR",
+        rounded=_percent("success_rate_at_5_fpr"),
+    ),
+    Number(metric="n", title="n", rounded=_shown_sizes),
+    Number(metric="reached", title="reached", rounded=_reached),
+    Number(metric="median_l2", title="median L2", rounded=_distance),
 )

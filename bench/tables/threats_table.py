@@ -22,6 +22,7 @@ from bench.tables.detector_runs import (
     threat_of,
 )
 from bench.tables.latex import environment, escape
+from bench.tables.marks import flag_names
 from bench.tables.methods_table import SET_OPTIONS
 from bench.tables.threat_numbers import EXPLAINED, NUMBERS, auroc_interval
 from bench.tables.threat_sentences import sentence
@@ -102,7 +103,10 @@ def threats_frame(table: ThreatsTable) -> "pd.DataFrame":
                 row |= {f"{name}{part}": getattr(rate, field, None) for part, field in _PARTS}
             row["auroc"] = record.number("auroc")
             row["auroc_low"], row["auroc_high"] = auroc_interval(record) or (None, None)
-            rows.append(row | {"median_l2": record.number("median_l2"), "run": record.run_id})
+            row["median_l2"] = record.number("median_l2")
+            if record.flags:
+                row["flags"] = flag_names(record)
+            rows.append(row | {"run": record.run_id})
     return pd.DataFrame(rows)
 
 
@@ -121,7 +125,7 @@ def _markdown(table: ThreatsTable) -> str:
     align = ["left"] * 3 + ["right"] * len(NUMBERS)
     body = tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True, colalign=align)
     runs = ", ".join(f"`{record.run_id}`" for record in table.records)
-    told = "\n".join(f"- {line}" for line in (*_sentences(table), *_attacks(table)))
+    told = "\n".join(f"- {line}" for line in (*_sentences(table), *_attacks(table), *_flags(table)))
     return f"{table.caption}. {EXPLAINED}. Runs: {runs}.\n\n{body}\n\n{told}\n"
 
 
@@ -137,6 +141,16 @@ def _attacks(table: ThreatsTable) -> list[str]:
         options = budget(attack).strip(" ()")
         told[table.attacks[record.run_id]] = ", ".join(filter(None, [options, f"counted: {attack['counted']}"]))
     return [f"{name}: {options}" for name, options in told.items()]
+
+
+def _flags(table: ThreatsTable) -> list[str]:
+    """What the marks in a table mean, a line a flagged run."""
+    return [
+        f"(!) sanity flags of {detector.name} under {table.attacks[record.run_id]}: {flag_names(record)}"
+        for detector in table.detectors
+        for record in detector.records
+        if record.flags
+    ]
 
 
 def _latex(table: ThreatsTable) -> str:
@@ -163,7 +177,9 @@ def _latex(table: ThreatsTable) -> str:
         .get_template("threats.tex.j2")
         .render(
             runs=", ".join(record.run_id for record in table.records),
-            caption=escape(". ".join([table.caption, EXPLAINED, *_sentences(table), *_attacks(table)]) + "."),
+            caption=escape(
+                ". ".join([table.caption, EXPLAINED, *_sentences(table), *_attacks(table), *_flags(table)]) + "."
+            ),
             columns=max(len(detector.records) for detector in table.detectors),
             blocks=blocks,
         )

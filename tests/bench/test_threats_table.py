@@ -187,6 +187,21 @@ def test_what_is_shared_stands_in_tables_of_its_own(records: list[Record], make_
     assert all("tested on" not in table.caption for table in tables)
 
 
+def test_what_a_sanity_flag_makes_doubtful_is_marked_and_named(records: list[Record]) -> None:
+    flag = {"name": "won-by-flagging", "sentence": "s", "advice": "a", "spoils": ["acc_com", "tpr_at_5_fpr"]}
+    flagged = [replace(records[0], flags=[flag]), *records[1:]]
+    text = render_threats(threats_tables(flagged), "markdown")
+    (row,) = [line for line in text.splitlines() if re.match(r"\| ER1 +\| oblivious +\| cw", line)]
+    cells = [cell.strip() for cell in row.strip("|").split("|")][3:]
+    assert [cell.endswith(" (!)") for cell in cells] == [False, True, False, False, True, False, False, False, False]
+    assert text.count("(!)") == 3
+    assert "- (!) sanity flags of ER1 under cw κ=9: won-by-flagging\n" in text
+    assert "(!) sanity flags of ER1 under cw" in render_threats(threats_tables(flagged), "latex")
+    rows = csv.DictReader(io.StringIO(render_threats(threats_tables(flagged), "csv")))
+    assert [row["flags"] for row in rows] == ["won-by-flagging", "", "", "", ""]
+    assert "(!)" not in render_threats(threats_tables(records), "markdown")
+
+
 def save(records: list[Record], results: Path) -> None:
     for record in records:
         save_record(results / "runs" / record.run_id, replace(record, spec=plain(record.spec)), None)
