@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from attacks.errors import RequestError
 from attacks.registration import unknown_name
 from bench.files import write_atomically
-from bench.plots.colors import COLORS
 from bench.record import Record, find_records, load_outcomes, load_record, read_record
 from bench.tables.detector_runs import attack_names, detector_runs
 
@@ -69,13 +68,8 @@ def _exposure(runs: Sequence[str], results_dir: Path) -> "Exposure":
     finished = [record for record in watched if record.status == "done"]
     if not finished:
         raise RequestError(_nothing(records, watched))
-    detectors = detector_runs(finished)
-    if len(detectors) > len(COLORS):
-        raise RequestError(
-            f"{len(detectors)} detectors are too many for one picture, which holds {len(COLORS)}; name the runs to draw"
-        )
     return Exposure(
-        detectors=tuple(detectors),
+        detectors=tuple(detector_runs(finished)),
         attacks=attack_names(finished),
         outcomes={record.run_id: load_outcomes(found[record.run_id][1]) for record in finished},
     )

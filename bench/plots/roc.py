@@ -4,13 +4,14 @@ Sources: Carlini et al. 2022, arXiv:2112.03570, section 3 (why logarithmic); the
 alone, as in the rates at 1 % and 5 % of `bench.metrics.detection`: noisy images are not what a deployed detector sees.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
+from attacks.errors import RequestError
 from bench.plots.colors import COLORS
 from bench.plots.exposure import Exposure, Floats
 from bench.record import Record
@@ -36,17 +37,22 @@ def roc_points(clean: Floats, adversarial: Floats) -> tuple[Floats, Floats]:
 
 
 def draw_roc(exposure: Exposure) -> Figure:
-    """One panel with a color a detector; a panel each, with a color an attack, where one has several of a threat."""
+    """One panel with a color a detector; a panel each, with a color an attack, where one has several of a threat.
+
+    Raises:
+        RequestError: there are not enough colors.
+    """
     detectors = exposure.detectors
     is_crowded = any(max(len(each.oblivious), len(each.adaptive)) > 1 for each in detectors)
     panels = [(each,) for each in detectors] if is_crowded else [detectors]
+    attacks = list(dict.fromkeys(exposure.attacks[run.run_id] for each in detectors for run in each.records))
+    _require_colors(attacks if is_crowded else detectors, "attacks" if is_crowded else "detectors")
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     lines = max(sum(len(each.records) for each in panel) for panel in panels)
     figure = Figure(figsize=(WIDTH * columns, (HEIGHT + LINE * lines) * rows), layout="constrained")
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     lowest = min([LOWEST, *(0.5 / len(clean) for clean in _clean(exposure) if len(clean))])
-    attacks = list(dict.fromkeys(exposure.attacks[run.run_id] for each in detectors for run in each.records))
     for axes in grid[len(panels) :]:
         axes.remove()
     for axes, panel in zip(grid, panels, strict=False):
@@ -59,6 +65,13 @@ def draw_roc(exposure: Exposure) -> Figure:
                 _draw(axes, exposure, run, label=label, number=number, lowest=lowest)
         _finish(axes, lowest, title=panel[0].name if is_crowded else "")
     return figure
+
+
+def _require_colors(drawn: Sequence[object], what: str) -> None:
+    if len(drawn) > len(COLORS):
+        raise RequestError(
+            f"{len(drawn)} {what} are too many for one picture, which holds {len(COLORS)}; name the runs to draw"
+        )
 
 
 def _clean(exposure: Exposure) -> Iterator[Floats]:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from small_runs import Ended, assert_refused
 
+from attacks.errors import RequestError
 from attacks.pgd import PgdConfig
 from bench.api import plot
 from bench.canonical import plain
@@ -230,6 +231,11 @@ def test_what_cannot_be_drawn_is_refused(
         many.add(make_record(seed=seed), outcomes_of(1, seed))
     many.save(tmp_path / "many")
     assert_refused(refused("roc", where=tmp_path / "many"), "8 detectors are too many", "name the runs to draw")
+    for steps in range(7):
+        config = PgdConfig(epsilon=0.3, step_size=0.01, steps=50 + steps, until="end")
+        shown.add(make_record(attack="pgd", attack_config=config), outcomes_of(1, steps))
+    with pytest.raises(RequestError, match="9 attacks are too many"):
+        draw_roc(shown.exposure)
 
 
 def test_pictures_need_no_torch() -> None:
