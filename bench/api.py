@@ -5,6 +5,7 @@ from bench.api import run
 print(record.rate("acc_com"))
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from bench.paper.make import Finished, make_artifacts
 from bench.paper.options import OWN_OPTIONS, SETTINGS, read_request
 from bench.plots.make import plot
 from bench.progress import Progress, Silent
-from bench.record import Record, load_records
+from bench.record import Record, find_records, load_records
+from bench.sanity.doctor import Diagnosis, diagnose_all
 from bench.sweep import in_order, plan, sweep
+from bench.user_models.user_model import load_user_model
+from bench.verification.verify import Verifier
 from bench.workspace import Workspace, choose_batch_size, choose_device
 
 
@@ -109,6 +113,45 @@ def paper(
     return list(make_artifacts(artifacts, request, workspace, crew=Crew(jobs=jobs), collects=collect))
 
 
+def doctor(
+    *runs: str,
+    results_dir: str | Path = "results",
+    data_dir: str | Path = "data",
+    model: str | None = None,
+    weights: str | None = None,
+    folder: str | Path | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Iterator[Diagnosis]:
+    """Examine records by every sanity check, and leave `doctor.json` beside each.
+
+    Args:
+        *runs: hashes, their first digits, or paths of records; all records when there are none.
+        results_dir: where the records and the store are.
+        data_dir: where the datasets are.
+        model: "FILE.py:NAME" of the user's own model that records are about.
+        weights: its weights.
+        folder: your copy of the images of records of folder:PATH.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        progress: who is told how far it is; nobody by default.
+
+    Returns:
+        One diagnosis a record, each when it is done.
+
+    Raises:
+        RequestError: a name fits no record, or a single record has no numbers.
+        DataError: what a single record needs is missing; the message says what makes it.
+    """
+    if weights is not None and model is None:
+        raise RequestError("--weights needs --model FILE.py:NAME, which says what they belong to")
+    verifier = Verifier(
+        workspace=_workspace(results_dir, data_dir, device, download=False, progress=progress),
+        user_model=load_user_model(model, Path(weights) if weights else None) if model else None,
+        folder=Path(folder) if folder else None,
+    )
+    return diagnose_all(find_records(runs, Path(results_dir)), Path(results_dir), verifier)
+
+
 def _workspace(
     results_dir: str | Path,
     data_dir: str | Path,
@@ -131,4 +174,4 @@ def _workspace(
     )
 
 
-__all__ = ["load_records", "paper", "plot", "run"]
+__all__ = ["doctor", "load_records", "paper", "plot", "run"]

@@ -11,6 +11,7 @@ import typer
 
 from bench.cli.check_command import check_command
 from bench.cli.crosscheck_command import crosscheck_command
+from bench.cli.doctor_command import doctor_command
 from bench.cli.interruption import EXIT_INTERRUPTED, interruptible
 from bench.cli.list_command import list_command
 from bench.cli.paper_command import paper_command
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("run")(run_command)
 app.command("crosscheck")(crosscheck_command)
 app.command("check")(check_command)
+app.command("doctor")(doctor_command)
 app.command("list")(list_command)
 app.command("paper")(paper_command)
 app.command("plot")(plot_command)

@@ -49,7 +49,7 @@ def _too_small(case: Case) -> Evidence | None:
         f"{longer.steps} steps of {longer.step_size:g} instead of {budget.steps} of {budget.step_size:g}": longer,
         "2 restarts instead of 1": replace(budget, restarts=2),
     }
-    first = {"the same budget again": base.success}
+    first = {} if _no_steps(case) else {"the same budget": base.success}
     own = _own_success(case)
     if own is not None:
         first["the run's own attack"] = own
@@ -64,6 +64,18 @@ def _too_small(case: Case) -> Evidence | None:
                     numbers={"before": float(before.sum()), "after": float(after.sum()), "n": float(len(after))},
                 )
     return None
+
+
+def _no_steps(case: Case) -> str:
+    if not hasattr(case.config, "step_size"):
+        return "the run's attack takes no steps of one size"
+    return none_right(case)
+
+
+def _nothing_to_compare(case: Case) -> str:
+    if why := none_right(case):
+        return why
+    return _no_steps(case) if _own_success(case) is None else ""
 
 
 def _own_success(case: Case) -> Tensor | None:
@@ -91,8 +103,8 @@ def _still_rises(case: Case) -> Evidence | None:
         return None
     return Evidence(
         sentence=f"over the last quarter of {steps} steps the margin of the {len(margin)} images that withstand still "
-        f"rises by {float(late.mean()):.3g} of {float(whole.mean()):.3g} in all, and with {doubled(case).steps} steps by "
-        f"{float(further.mean()):.3g} more",
+        f"rises by {float(late.mean()):.3g} of {float(whole.mean()):.3g} in all, and with {doubled(case).steps} steps "
+        f"by {float(further.mean()):.3g} more",
         images=named(case, ~result.success),
         numbers={
             "late_rise": float(late.mean()),
@@ -141,7 +153,7 @@ TOO_SMALL = Check(
     source="Carlini et al. 2019, arXiv:1902.06705, section 4.3",
     advice="Raise --steps and --restarts until the success rate no longer changes.",
     find=_too_small,
-    excused=none_right,
+    excused=_nothing_to_compare,
     cost=DOCTOR,
 )
 STILL_RISES = Check(
@@ -150,7 +162,7 @@ STILL_RISES = Check(
     source="Pintor et al. 2022, arXiv:2106.09947 (incomplete optimization); arXiv:1902.06705, section 4.3",
     advice="Raise --steps, or --step-size, until the loss comes to rest.",
     find=_still_rises,
-    excused=none_right,
+    excused=_no_steps,
     cost=DOCTOR,
 )
 SILENT_SUCCESS = Check(

@@ -51,13 +51,13 @@ def _gradient(loss: Tensor, images: Tensor) -> Tensor:
     """Zeros where nothing flows from the loss to the images."""
     if not loss.requires_grad:
         return torch.zeros_like(images)
-    gradient: Tensor | None
     (gradient,) = torch.autograd.grad(loss, images, retain_graph=True, allow_unused=True)
     return torch.zeros_like(images) if gradient is None else gradient
 
 
 def _norms(gradient: Tensor) -> Tensor:
-    return gradient.flatten(1).norm(dim=1)
+    norms: Tensor = gradient.flatten(1).norm(dim=1)
+    return norms
 
 
 def _vanishing(case: Case) -> Evidence | None:

@@ -81,8 +81,8 @@ def _threshold(case: Case) -> Evidence | None:
         if caught > most or reaching <= most or not is_counted:
             return Evidence(
                 sentence=f"the threshold called that of {percent} % false positives, {told:.4g}, is exceeded by "
-                f"{caught} of {len(clean)} clean images and reached by {reaching}, where {most} may exceed it, or rates "
-                "were taken at another one",
+                f"{caught} of {len(clean)} clean images and reached by {reaching}, where {most} may exceed it, or "
+                "rates were taken at another one",
                 numbers={"threshold": float(told), "caught": float(caught), "n": float(len(clean))},
             )
     return None

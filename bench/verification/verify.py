@@ -70,15 +70,7 @@ class Verifier:
             found = replace(found, label=record.label)
             if record.status != "done":
                 return _without_numbers(found, record)
-            if not record.stored:
-                raise _older(record, folder, "all of it")
-            spec = read_spec(record.spec)
-            _require_stored(record, spec, folder)
-            dataset = self._dataset(spec, record.dataset_digest)
-            if spec.run_id(dataset.digest) != record.run_id or record.label != spec.label:
-                raise DisagreementError("its name does not follow from its spec and its data")
-            fitted = self._classifier(record, spec, dataset, store)
-            rejudged = self._rejudge(record, folder, spec, dataset, fitted, store)
+            rejudged = self._rejudge(record, folder, self.open_studio(record, folder, store))
             return replace(found, status="disagrees" if rejudged.problems else "agrees", rejudged=rejudged)
         except REFUTED as error:
             status, message = "disagrees", str(error)
@@ -88,27 +80,37 @@ class Verifier:
             status, message = "disagrees", f"cannot be judged: {type(error).__name__}: {error}"
         return replace(found, status=status, message=message)
 
-    def _rejudge(
-        self,
-        record: Record,
-        folder: Path,
-        spec: RunSpec,
-        dataset: Dataset,
-        fitted: FittedClassifier,
-        store: Store,
-    ) -> Rejudged:
-        device, twin = self.workspace.device, twin_of(spec.classifier)
-        studio = StoredStudio(
+    def open_studio(self, record: Record, folder: Path, store: Store) -> StoredStudio:
+        """The studio of a finished record in `folder`, which reads what the record names and makes nothing.
+
+        Raises:
+            DataError: the data, the user's model or stored things are missing.
+            DisagreementError: what is found is not what the record says.
+        """
+        if not record.stored:
+            raise _older(record, folder, "all of it")
+        spec = read_spec(record.spec)
+        _require_stored(record, spec, folder)
+        dataset = self._dataset(spec, record.dataset_digest)
+        if spec.run_id(dataset.digest) != record.run_id or record.label != spec.label:
+            raise DisagreementError("its name does not follow from its spec and its data")
+        fitted = self._classifier(record, spec, dataset, store)
+        return StoredStudio(
             spec=spec,
             dataset=dataset,
             fitted=fitted,
             workspace=self.workspace,
-            logits=clean_logits(fitted, dataset, device),
+            logits=clean_logits(fitted, dataset, self.workspace.device),
             store=store,
             stored=record.stored,
             code=record.code,
         )
-        found_twin = restore_classifier(twin, record.stored["unregularized"], store, dataset, device) if twin else None
+
+    def _rejudge(self, record: Record, folder: Path, studio: StoredStudio) -> Rejudged:
+        twin, found_twin = twin_of(studio.spec.classifier), None
+        if twin:
+            key, device = record.stored["unregularized"], self.workspace.device
+            found_twin = restore_classifier(twin, key, studio.store, studio.dataset, device)
         try:
             return rejudge(record, folder, studio, found_twin)
         except RequestError as error:  # with these weights the sets that the spec asks for are not to be had
