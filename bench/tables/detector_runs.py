@@ -33,9 +33,10 @@ class DetectorRuns:
         return self.oblivious + self.adaptive
 
     def strongest(self, threat: str) -> Record | None:
-        """The run whose attack most often misleads the classifier unnoticed at 5 % false positives; None without runs.
+        """The run whose attack misled the classifier unnoticed on most of all attacked images; None without runs.
 
-        Not the one that is flagged least: an attack that leaves images as they are is never flagged.
+        Unnoticed at 5 % false positives. Not the one that is flagged least: an attack that leaves images as they are is
+        never flagged. Nor the highest rate: one that reaches its confidence on a single image has 100 % of that one.
         """
         return max(getattr(self, threat), key=_success, default=None)
 
@@ -83,8 +84,9 @@ def _attack_name(attack: dict[str, Any]) -> str:
 
 
 def _success(record: Record) -> float:
-    success = record.rate("success_rate_at_5_fpr")
-    return -1.0 if success is None or success.value is None else success.value
+    """Of all attacked images, whether they count or not."""
+    success, reached = record.rate("success_rate_at_5_fpr"), record.rate("reached")
+    return success.successes / reached.n if success is not None and reached is not None and reached.n else -1.0
 
 
 def _without_attack(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from bench.tables.detector_runs import ADAPTIVE, OBLIVIOUS, THREATS, DetectorRun
 def sentence(detector: DetectorRuns, attacks: Mapping[str, str]) -> str:
     """How much a detector flags: "KD flags 98 % of 97 oblivious (cw κ=9) and 3 % of 100 adaptive (pgd-selective) …".
 
-    Of each threat it tells the attack that most often misleads the classifier unnoticed, and how often that is.
+    Of each threat it tells the strongest attack (`DetectorRuns.strongest`), and how often it misleads unnoticed.
 
     Args:
         detector: at least one run of it.

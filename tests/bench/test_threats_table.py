@@ -94,6 +94,16 @@ def test_the_strongest_attack_is_the_one_that_gets_past_most_often(records: list
     assert er2.strongest("adaptive") is None
 
 
+def test_a_rate_over_the_few_images_that_reached_a_confidence_is_no_strength(
+    records: list[Record], make_record: Make
+) -> None:
+    few = metrics(0, 5, 5)  # 5 of 5, of 100 attacked
+    (detector,) = detector_runs([*records[:4], aware(make_record(attack="match", metrics=few))])
+    strongest = detector.strongest("adaptive")
+    assert strongest is not None
+    assert strongest.spec["attack"] == "pgd-selective"
+
+
 def test_the_sentence(records: list[Record]) -> None:
     (table,) = threats_tables(records)
     er1, er2 = (sentence(detector, table.attacks) for detector in table.detectors)
