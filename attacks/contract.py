@@ -19,6 +19,7 @@ from attacks.losses import cross_entropy_loss
 from attacks.norms import l2_distance, linf_distance
 from attacks.precision import running_in
 from attacks.probe import Objective, Probe, Trace
+from attacks.watched import Watched, WatchedProbe
 
 UNTIL = ("success", "end")
 """When work on an image ends: as soon as it is broken, or after every step, as papers plot."""
@@ -40,6 +41,7 @@ class AttackEntry:
     follows_gradients: it says nothing of a model whose gradients vanish.
     members: names of the attacks whose worst it gives back, by the numbers that it credits them with.
     climbs: the loss whose gradients it follows, for a look at those that another library does not show.
+    is_aware: it deceives a detector, too, and is given a `WatchedProbe`.
     """
 
     name: str
@@ -51,6 +53,7 @@ class AttackEntry:
     follows_gradients: bool = True
     members: tuple[str, ...] = ()
     climbs: Objective = cross_entropy_loss
+    is_aware: bool = False
 
     def by(self, attack: Attack) -> "AttackEntry":
         """The same entry with another implementation of the attack."""
@@ -93,6 +96,7 @@ def craft(
     *,
     precision: str = "float32",
     traced: bool = False,
+    watched: Watched | None = None,
 ) -> CraftedBatch:
     """Check the request, run the attack, check and measure what came back.
 
@@ -105,6 +109,7 @@ def craft(
         draws: the images' random numbers.
         precision: of the attack's passes; the measurements here are float32 always.
         traced: keep loss and margin of every step.
+        watched: the model with its detector, for attacks that know both.
 
     Raises:
         ModelError: the model is in train mode, gives other than (n, classes) finite logits, gives
@@ -118,6 +123,11 @@ def craft(
     check_model(logits_of, logits, needs_logits=entry.needs_logits)
     check_classes(goal.classes, len(images), logits.shape[1])
     probe = Probe(logits_of, goal, draws.sample_ids, precision=precision, traced=traced)
+    if entry.is_aware:
+        if watched is None:
+            raise RequestError(f"{entry.name} deceives a detector; a bare classifier has none")
+        expectation = getattr(config, "expectation", 1)
+        probe = WatchedProbe(logits_of, goal, draws.sample_ids, watched=watched, traced=traced, expectation=expectation)
     with running_in("tf32" if precision == "tf32" else "float32", images.device):  # also what a backend does by itself
         crafted = entry.attack(probe, images, config, draws).detach()
     if crafted.shape != images.shape or not bool(torch.isfinite(crafted).all()):

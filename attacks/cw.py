@@ -6,6 +6,7 @@ every value of c but the first starts where the one before it ended (there, at t
 times the steps for the same distance); what was found is measured against the image itself, not its shrunk copy.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,11 +61,39 @@ class Found:
     images: Tensor
     l2: Tensor
 
+    @classmethod
+    def of(cls, images: Tensor) -> "Found":
+        """Nothing found yet for the (n, c, h, w) clean images."""
+        return cls(images.detach().clone(), images.new_full((len(images),), torch.inf))
+
+    def within(self, images: Tensor, max_l2: float | None) -> Tensor:
+        """What was found within the limit; elsewhere the clean `images` (n, c, h, w)."""
+        limit = torch.inf if max_l2 is None else max_l2
+        is_near = self.l2.isfinite() & (self.l2 <= limit)
+        return torch.where(is_near[:, None, None, None], self.images, images)
+
     def keep(self, indices: Tensor, images: Tensor, l2: Tensor, success: Tensor) -> None:
         """Keep those of `images` (m, ...) at `indices` (m,) that succeed nearer than what is held."""
         better = success & (l2 < self.l2[indices])
         self.images[indices[better]] = images[better]
         self.l2[indices[better]] = l2[better]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen of m images under attack.
+
+    success: (m,) bool.
+    gain: (m,) float32, at most 0, how far it is to success; gradient: of it (m, c, h, w).
+    """
+
+    success: Tensor
+    gain: Tensor
+    gradient: Tensor
+
+
+Try = Callable[[Tensor, Tensor, int, Tensor], Seen]
+"""(images (m, c, h, w), rows (m,), step, those (m,) bool whose success would count) -> what was seen of them."""
 
 
 def cw(probe: Probe, images: Tensor, config: CwConfig, _draws: Draws) -> Tensor:
@@ -78,38 +107,60 @@ def cw(probe: Probe, images: Tensor, config: CwConfig, _draws: Draws) -> Tensor:
     Returns:
         (n, c, h, w) float32 in [0, 1]; the clean image where no success was found. Success is judged elsewhere.
     """
-    limit = torch.inf if config.max_l2 is None else config.max_l2
-    best = Found(images.detach().clone(), images.new_full((len(images),), torch.inf))
-    w = torch.atanh((2 * images - 1) * SHRINK)
+    hinge = partial(_hinge, config.confidence)
+
+    def look_at(crafted: Tensor, rows: Tensor, step: int, wanted: Tensor) -> Seen:
+        look = probe.gradient(crafted, rows, hinge, step=step)
+        success = probe.has_reached(crafted, rows, look.margin, config.confidence, wanted)
+        return Seen(success=success, gain=look.loss, gradient=look.gradient)
+
+    best = Found.of(images)
+    search(probe, images, images, config, look_at, best)
+    return best.within(images, config.max_l2)
+
+
+def search(
+    probe: Probe, images: Tensor, start: Tensor, config: CwConfig, look_at: Try, best: Found, first_step: int = 0
+) -> None:
+    """Search c per image: tenfold until success, then bisected; note successes in `best`.
+
+    Args:
+        probe: told what is done.
+        images: (n, c, h, w), clean.
+        start: (n, c, h, w) float32 in [0, 1], where the first value of c begins.
+        config: budget.
+        look_at: success, and what to climb toward it.
+        best: of all images.
+        first_step: number of the first step, for the probe.
+    """
+    w = torch.atanh((2 * start - 1) * SHRINK)
     c = images.new_full((len(images),), config.initial_c)
     lower, upper = torch.zeros_like(c), torch.full_like(c, torch.inf)
 
     for search_step in range(config.search_steps):
-        probe.begin(f"search step {search_step + 1}", search_step * config.steps)
-        succeeded = _minimize(probe, images, w, config, c, best, search_step * config.steps)
+        probe.begin(f"search step {search_step + 1}", first_step + search_step * config.steps)
+        succeeded = _minimize(images, w, config, c, look_at, best, first_step + search_step * config.steps)
         upper = torch.where(succeeded, torch.minimum(upper, c), upper)
         lower = torch.where(succeeded, lower, torch.maximum(lower, c))
         c = torch.where(upper.isinf(), 10 * c, (lower + upper) / 2)
 
-    return torch.where((best.l2 <= limit)[:, None, None, None], best.images, images)
-
 
 def _minimize(
-    probe: Probe, images: Tensor, start: Tensor, config: CwConfig, c: Tensor, best: Found, first_step: int
+    images: Tensor, start: Tensor, config: CwConfig, c: Tensor, look_at: Try, best: Found, first_step: int
 ) -> Tensor:
-    """Run Adam on ||x' - x||^2 + c max(0, kappa - margin) for every image; note successes in `best`.
+    """Run Adam on ||x' - x||^2 - c gain for every image; note successes in `best`.
 
     Args:
-        probe: the model, and the goal of each image.
         images: (n, c, h, w), clean.
         start: (n, c, h, w), w to start from; overwritten by where each image ends.
-        config: confidence and budget.
-        c: (n,) weight of the margin.
+        config: budget.
+        c: (n,) weight of the gain.
+        look_at: success, and what to climb toward it.
         best: of all images.
         first_step: number of the first step, for the probe.
 
     Returns:
-        (n,) bool: the confidence was reached with this c, at whatever distance, after the first steps.
+        (n,) bool: success was had with this c, at whatever distance, after the first steps.
     """
     rows = torch.arange(len(images), device=images.device)  # (m,) images still worked on
     succeeded = torch.zeros_like(c, dtype=torch.bool)
@@ -117,23 +168,20 @@ def _minimize(
     first, second = torch.zeros_like(w), torch.zeros_like(w)  # Adam's moments
     least = torch.full_like(c, torch.inf)  # (m,) smallest loss so far
     least_before = least.clone()  # (m,) the same, one look earlier
-    hinge = partial(_hinge, config.confidence)
-
     for step in range(1, config.steps + 1):
         if len(rows) == 0:
             break
         settled = step > min(PATIENCE, config.steps - 1)  # before, a success may be owed to where w started
         tanh = torch.tanh(w)
         crafted = (tanh + 1) / 2
-        look = probe.gradient(crafted, rows, hinge, step=first_step + step - 1)
         change = crafted - clean
         l2 = vector_norm(change.flatten(1), dim=1)  # (m,)
-        success = probe.has_reached(crafted, rows, look.margin, config.confidence, l2 < best.l2[rows])
-        succeeded[rows] |= success & settled
-        best.keep(rows, crafted, l2, success)
-        least = torch.minimum(least, l2.square() - weight.flatten() * look.loss)
+        seen = look_at(crafted, rows, first_step + step - 1, l2 < best.l2[rows])
+        succeeded[rows] |= seen.success & settled
+        best.keep(rows, crafted, l2, seen.success)
+        least = torch.minimum(least, l2.square() - weight.flatten() * seen.gain)
 
-        in_pixels = 2 * change - weight * look.gradient
+        in_pixels = 2 * change - weight * seen.gradient
         gradient = in_pixels * (1 - tanh.square()) / 2  # by the chain rule through tanh
         first.lerp_(gradient, 1 - BETA_1)
         second.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)

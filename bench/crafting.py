@@ -4,7 +4,6 @@ Several chunks pass the model together where memory allows; what comes out does 
 libraries' results do depend on the batch: they are given one chunk at a time, always.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,79 +13,41 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attacks.backends.registry import BACKENDS, NATIVE
-from attacks.contract import AttackEntry, CraftedBatch, craft
+from attacks.contract import CraftedBatch, craft
 from attacks.draws import Draws
 from attacks.errors import ModelError
 from attacks.goal import Goal, reached
 from attacks.probe import Trace
-from attacks.registry import ATTACKS
-from bench.code_version import code_version
 from bench.crafted import Crafted
 from bench.fitting import FittedClassifier
 from bench.inference import logits_of_all
 from bench.memory import BatchSize, is_out_of_memory
+from bench.order import Guard, Order, Victims, chunk_identity
 from bench.storage.store import Item, Store
 from bench.workspace import Workspace
 
 CHUNK = 50  # images; what a killed run loses at most of each batch, and what a worker takes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Victims:
-    """Images to be attacked.
-
-    images: (n, c, h, w) float32 in [0, 1], on the device; sample_ids: (n,) int64, in the test split, on the CPU.
-    goal: of each image.
-    """
-
-    images: Tensor
-    sample_ids: Tensor
-    goal: Goal
-
-    def select(self, indices: Tensor) -> "Victims":
-        """Those at `indices`, (m,) int64 on the CPU."""
-        here = indices.to(self.images.device)
-        return Victims(images=self.images[here], sample_ids=self.sample_ids[indices], goal=self.goal.select(here))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """How images are to be attacked: registered attack and its config, backend, precision, seed of random starts."""
-
-    attack: str
-    config: Any
-    backend: str = "native"
-    precision: str = "float32"
-    seed: int = 0
-
-    @property
-    def entry(self) -> AttackEntry:
-        """The attack, as the backend implements it."""
-        native = ATTACKS.get(self.attack)
-        return native.by(BACKENDS.get(self.backend).attack(self.attack, native.attack))
-
-    @property
-    def is_native(self) -> bool:
-        """Ours, whose results do not depend on the batch."""
-        return self.backend == NATIVE.name
-
-    def code(self) -> str:
-        """Version of the code that answers: ours, and the library's where it is not ours alone."""
-        return code_version(self.entry.attack) + BACKENDS.get(self.backend).version
-
-
 def craft_all(
-    order: Order, fitted: FittedClassifier, victims: Victims, workspace: Workspace, *, traced: bool = False
+    order: Order,
+    fitted: FittedClassifier,
+    victims: Victims,
+    workspace: Workspace,
+    *,
+    traced: bool = False,
+    guard: Guard | None = None,
 ) -> Crafted:
     """Adversarial images of all victims, from the store where it has them; `traced` keeps loss and margin of each step.
+
+    An attack that knows the detector meets the `guard`.
 
     Raises:
         ModelError: the gradients of all images that the attack has to move vanish, so that it says nothing; the model
             gives NaN; or too little memory.
     """
     count = len(victims.sample_ids)
-    work = _work(order, fitted, victims, workspace, traced=traced)
+    work = _work(order, fitted, victims, workspace, traced=traced, guard=guard)
     batch = BatchSize(workspace.batch_size)
     with workspace.progress.task(f"crafting {order.attack} on {count} images", len(work)) as task:
         for piece in work:
@@ -98,7 +59,8 @@ def craft_all(
                 for piece in pieces:
                     piece.find()
                 todo = [piece for piece in pieces if piece.item is None]
-                made = _craft(order, fitted, [piece.victims for piece in todo], batch, traced=traced) if todo else []
+                victims_of = [piece.victims for piece in todo]
+                made = _craft(order, fitted, victims_of, batch, traced=traced, guard=guard) if todo else []
                 for piece, crafted in zip(todo, made, strict=True):
                     piece.save(crafted)
             for _ in pieces:
@@ -138,13 +100,19 @@ class _Piece:
 
 
 def _work(
-    order: Order, fitted: FittedClassifier, victims: Victims, workspace: Workspace, *, traced: bool
+    order: Order,
+    fitted: FittedClassifier,
+    victims: Victims,
+    workspace: Workspace,
+    *,
+    traced: bool,
+    guard: Guard | None,
 ) -> list[_Piece]:
     count, store, code = len(victims.sample_ids), workspace.store, order.code()
     pieces = []
     for part in torch.arange(count).split(CHUNK) if count else ():
         chunk = victims.select(part)
-        identity = _identity(order, code, fitted, chunk)
+        identity = chunk_identity(order, code, fitted, chunk) | ({"guard": guard.identity} if guard else {})
         key = store.key("crafted", identity)
         pieces.append(_Piece(victims=chunk, identity=identity, key=key, store=store, traced=traced))
     return pieces
@@ -165,26 +133,20 @@ def _claimed(missing: Sequence[_Piece], together: int) -> Iterator[list[_Piece]]
         yield mine
 
 
-def _identity(order: Order, code: str, fitted: FittedClassifier, chunk: Victims) -> dict[str, Any]:
-    return {
-        "code": code,
-        "classifier": fitted.key,
-        "order": order,
-        "sample_ids": chunk.sample_ids.tolist(),
-        "images": hashlib.sha256(chunk.images.cpu().contiguous().numpy().tobytes()).hexdigest(),
-        "goal_classes": chunk.goal.classes.tolist(),
-        "targeted": chunk.goal.targeted,
-    }
-
-
 def _craft(
-    order: Order, fitted: FittedClassifier, chunks: Sequence[Victims], batch: BatchSize, *, traced: bool
+    order: Order,
+    fitted: FittedClassifier,
+    chunks: Sequence[Victims],
+    batch: BatchSize,
+    *,
+    traced: bool,
+    guard: Guard | None,
 ) -> list[Crafted]:
     """Attack several chunks together; what came of each."""
     images = torch.cat([chunk.images for chunk in chunks])
     goal = Goal(classes=torch.cat([chunk.goal.classes for chunk in chunks]), targeted=chunks[0].goal.targeted)
     victims = Victims(images=images, sample_ids=torch.cat([chunk.sample_ids for chunk in chunks]), goal=goal)
-    crafted = _craft_what_fits(order, fitted, victims, batch, traced=traced)
+    crafted = _craft_what_fits(order, fitted, victims, batch, traced=traced, guard=guard)
     parts, start = [], 0
     for chunk in chunks:
         parts.append(crafted.part(slice(start, start := start + len(chunk.sample_ids))))
@@ -192,7 +154,13 @@ def _craft(
 
 
 def _craft_what_fits(
-    order: Order, fitted: FittedClassifier, victims: Victims, batch: BatchSize, *, traced: bool
+    order: Order,
+    fitted: FittedClassifier,
+    victims: Victims,
+    batch: BatchSize,
+    *,
+    traced: bool,
+    guard: Guard | None,
 ) -> Crafted:
     """Attack in batches; one that does not fit in memory is halved and tried again, down to a single image.
 
@@ -201,7 +169,7 @@ def _craft_what_fits(
     if order.is_native:
         count = len(victims.sample_ids)
         parts = batch.run(
-            lambda part: attack(order, fitted, victims.select(torch.arange(count)[part]), traced=traced),
+            lambda part: attack(order, fitted, victims.select(torch.arange(count)[part]), traced=traced, guard=guard),
             count,
             under=order.attack,
         )
@@ -217,7 +185,9 @@ def _craft_what_fits(
         ) from error
 
 
-def attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced: bool = False) -> CraftedBatch:
+def attack(
+    order: Order, fitted: FittedClassifier, victims: Victims, *, traced: bool = False, guard: Guard | None = None
+) -> CraftedBatch:
     """Attack all victims at once; nothing is stored."""
     draws = Draws(seed=order.seed, sample_ids=victims.sample_ids)
     return craft(
@@ -229,6 +199,7 @@ def attack(order: Order, fitted: FittedClassifier, victims: Victims, *, traced: 
         draws,
         precision=order.precision,
         traced=traced,
+        watched=guard.watched if guard else None,
     )
 
 

@@ -17,11 +17,12 @@ from attacks.errors import AttackError, ErbenchError, RequestError
 from attacks.registry import ATTACKS
 from bench.cell import Cell
 from bench.crafted import Crafted
-from bench.crafting import CHUNK, Order, Victims, attack, require_gradients
+from bench.crafting import CHUNK, attack, require_gradients
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier
 from bench.judge import Exhibit, judge
 from bench.metrics.rates import Rate, rate
+from bench.order import Order, Victims
 from bench.pipeline import open_studio
 from bench.spec import RunSpec
 from bench.workspace import Workspace

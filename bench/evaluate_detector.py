@@ -1,6 +1,6 @@
-"""A detector under attack: the logistic regression is fitted on set I, set II is judged.
+"""A detector under attack: trained on set I, judged on set II.
 
-Source: supplement Algorithm 1, lines 6 to 13.
+Source: supplement Algorithm 1, lines 12 and 13.
 """
 
 from typing import Any
@@ -10,16 +10,18 @@ import pandas as pd
 from attacks.registry import ATTACKS
 from bench.exhibits import Studio
 from bench.findings import Findings, attack_notes
-from bench.judge import Exhibit, decide, judge, scores_of
+from bench.guard import guard_of
+from bench.judge import Exhibit, decide
 from bench.metrics.classification import attack_metrics
 from bench.metrics.detection import Metrics, detection_metrics
+from bench.order import Guard
 from bench.outcomes import select, stacked
 from bench.protocol import Sets
 from bench.spec import DetectorSpec, RunSpec
 from bench.stations import Clock
+from bench.trained_detector import TrainedDetector, judge_set, train_detector
 from bench.vanishing import vanishing_metrics, vanishing_note, with_gradients
-from defenses.contract import Detector
-from defenses.detectors.decision import Decision, fit_decision
+from defenses.detectors.decision import Decision
 
 NOISE_TOLERANCE = 0.01  # of the attack's mean L2; beyond it the noise is said to fall short
 
@@ -31,45 +33,41 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         RequestError: the training set or set I is too small.
         AttackError: an attack left its ball or the box.
     """
-    spec = studio.spec
-    only_reached = detector_spec.counted == "reached"
-    with clock.station("fit"):
-        fitted = studio.fit_detector(detector_spec)
-        detector = fitted.detector
-    with clock.station("craft"):
-        test = studio.clean("test", sets.test)
-        attacked_test, crafted = studio.attacked(test)
-        fit = studio.clean("fit", sets.fit)
-        attacked_fit, crafted_fit = studio.attacked_for_training(
-            fit, detector_spec.train_attack, detector_spec.train_attack_config
-        )
+    spec, entry = studio.spec, ATTACKS.get(studio.spec.attack)
+    trained = train_detector(studio, detector_spec, sets, clock)
+    test = studio.clean("test", sets.test)
     with clock.station("judge"):
-        fit_rows, noisy_fit, fit_noise = _judge_set(studio, detector_spec, detector, fit, attacked_fit)
-        test_rows, noisy_test, test_noise = _judge_set(studio, detector_spec, detector, test, attacked_test)
-        decision = fit_decision(
-            scores_of(select(fit_rows, role="fit", kind=("clean", "noisy"))),
-            scores_of(select(fit_rows, role="fit", kind="adversarial")),
-            spec.seed,
-            detector_spec.class_weight,
-        )
-        rows = stacked([fit_rows, test_rows])
-        outcomes = decide(rows, decision, only_reached=only_reached)
-        outcomes = with_gradients(outcomes, crafted.vanished.numpy(), studio.unmet(attacked_test).numpy())
-    noise = {"fit": fit_noise, "test": test_noise}
+        guard = guard_for(studio, trained, test)
+    with clock.station("craft"):
+        attacked, crafted = studio.attacked(test, guard)
+    with clock.station("judge"):
+        judged = judge_set(studio, detector_spec, trained.detector, test, attacked)
+        rows = stacked([trained.fit.rows, judged.rows])
+        outcomes = decide(rows, trained.decision, only_reached=detector_spec.counted == "reached")
+        outcomes = with_gradients(outcomes, crafted.vanished.numpy(), studio.unmet(attacked).numpy())
+    noise = {"fit": trained.fit.noise, "test": judged.noise}
     return Findings(
         outcomes=outcomes,
         metrics=detector_metrics(outcomes),
-        detector=_description(detector, decision, noise),
+        detector=_description(trained, noise) | _threat(guard),
         notes=attack_notes(outcomes, spec.attack_config)
-        + vanishing_note(outcomes, follows_gradients=ATTACKS.get(spec.attack).follows_gradients)
+        + vanishing_note(outcomes, follows_gradients=entry.follows_gradients)
+        + _guard_note(guard)
         + _floor_note(spec, outcomes)
-        + _direction_note(decision, detector.score_names)
+        + _direction_note(trained.decision, trained.detector.score_names)
         + _noise_notes(noise),
-        stored={"detector": fitted.key, "test": crafted.keys, "fit": crafted_fit.keys},
+        stored={"detector": trained.fitted.key, "test": crafted.keys, "fit": trained.keys},
         trace=crafted.trace,
-        exhibits=[test, noisy_test, attacked_test],
-        fit_exhibits=[fit, noisy_fit, attacked_fit],
+        exhibits=[judged.clean, judged.noisy, judged.adversarial],
+        fit_exhibits=[trained.fit.clean, trained.fit.noisy, trained.fit.adversarial],
     )
+
+
+def guard_for(studio: Studio, trained: TrainedDetector, test: Exhibit) -> Guard | None:
+    """What an attack meets that knows the detector; None for all others."""
+    if not ATTACKS.get(studio.spec.attack).is_aware:
+        return None
+    return guard_of(studio, trained.fitted, trained.decision, test)
 
 
 def detector_metrics(outcomes: pd.DataFrame) -> Metrics:
@@ -77,30 +75,37 @@ def detector_metrics(outcomes: pd.DataFrame) -> Metrics:
     return detection_metrics(outcomes) | attack_metrics(outcomes) | vanishing_metrics(outcomes)
 
 
-def _judge_set(
-    studio: Studio, spec: DetectorSpec, detector: Detector, clean: Exhibit, adversarial: Exhibit
-) -> tuple[pd.DataFrame, Exhibit, dict[str, float]]:
-    """Rows of one set, its noisy images, and how large their noise is; by default as the attack that counts."""
-    classifier = studio.fitted.classifier
-    attacked = judge(classifier, detector, adversarial)
-    is_partial = clean.role == "test" and spec.counted == "reached" and attacked["reached"].any()
-    counted = attacked[attacked["reached"]] if is_partial else attacked
-    wanted = float(counted["l2"].mean()) if spec.noise_l2 is None else spec.noise_l2
-    exhibit, noisy = studio.noisy(clean, wanted)
-    frames = [judge(classifier, detector, clean), judge(classifier, detector, exhibit), attacked]
-    described = {"sigma": noisy.sigma, "mean_l2": noisy.mean_l2, "wanted_mean_l2": wanted}
-    return stacked(frames), exhibit, described
-
-
-def _description(detector: Detector, decision: Decision, noise: dict[str, dict[str, float]]) -> dict[str, Any]:
-    tensors = detector.tensors()
+def _description(trained: TrainedDetector, noise: dict[str, dict[str, float]]) -> dict[str, Any]:
+    tensors, decision = trained.detector.tensors(), trained.decision
     return {
-        "scores": list(detector.score_names),
+        "scores": list(trained.detector.score_names),
         "weights": decision.weights.tolist(),
         "intercept": decision.intercept,
         "bandwidth_h": float(tensors["bandwidth"]) if "bandwidth" in tensors else None,
         "noise": noise,
     }
+
+
+def _threat(guard: Guard | None) -> dict[str, Any]:
+    """What an attacker who knew the detector was shown of it; of any other, nothing."""
+    if guard is None:
+        return {}
+    return {
+        "threat": "adaptive",
+        "has_gradients": guard.watched.is_differentiable,
+        "threshold_log_odds": guard.identity["threshold"],
+        "spread_log_odds": guard.identity["spread"],
+        "guides": len(guard.watched.guides.classes),
+    }
+
+
+def _guard_note(guard: Guard | None) -> list[str]:
+    if guard is None or guard.watched.is_differentiable:
+        return []
+    return [
+        "the detector's score offers no gradients: it was attacked by transfer, by Square on the joint decision and by "
+        "feature matching, which a follower of its gradients may surpass"
+    ]
 
 
 def _floor_note(spec: RunSpec, outcomes: pd.DataFrame) -> list[str]:

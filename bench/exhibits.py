@@ -8,11 +8,12 @@ from torch import Tensor
 from attacks.draws import Draws
 from attacks.goal import Goal, reached
 from bench.crafted import Crafted
-from bench.crafting import Order, Victims, craft_all
+from bench.crafting import craft_all
 from bench.datasets.contract import Dataset
 from bench.fitting import FittedClassifier, FittedDetector, fit_detector
 from bench.judge import Exhibit
 from bench.noise import Noisy, add_noise
+from bench.order import Guard, Order, Victims
 from bench.protocol import choose_goal
 from bench.spec import DetectorSpec, RunSpec
 from bench.workspace import Workspace
@@ -57,8 +58,8 @@ class Studio:
             logits=self.logits[ids].to(self.workspace.device),
         )
 
-    def attacked(self, clean: Exhibit) -> tuple[Exhibit, Crafted]:
-        """What the test attack makes of clean images; from the store where it has them."""
+    def attacked(self, clean: Exhibit, guard: Guard | None = None) -> tuple[Exhibit, Crafted]:
+        """What the test attack makes of clean images; from the store where it has them. `guard`: see `craft_all`."""
         spec = self.spec
         order = Order(
             attack=spec.attack,
@@ -67,7 +68,7 @@ class Studio:
             precision=spec.precision,
             seed=spec.seed,
         )
-        return self._adversarial(clean, order, spec.target, traced=self.workspace.traced)
+        return self._adversarial(clean, order, spec.target, traced=self.workspace.traced, guard=guard)
 
     def attacked_for_training(self, clean: Exhibit, attack: str, config: Any) -> tuple[Exhibit, Crafted]:
         """What set I holds: untargeted, and by our own implementation whoever makes the test images."""
@@ -90,15 +91,17 @@ class Studio:
         """The detector, before its logistic regression; from the store where it has it."""
         return fit_detector(spec, self.fitted, self.spec.classifier, self.dataset, self.workspace)
 
-    def craft(self, role: str, order: Order, victims: Victims, *, traced: bool) -> Crafted:
+    def craft(self, role: str, order: Order, victims: Victims, *, traced: bool, guard: Guard | None) -> Crafted:
         """Adversarial images for the set called `role`; from the store where it has them."""
         del role  # they do not depend on the set
-        return craft_all(order, self.fitted, victims, self.workspace, traced=traced)
+        return craft_all(order, self.fitted, victims, self.workspace, traced=traced, guard=guard)
 
-    def _adversarial(self, clean: Exhibit, order: Order, target: str, *, traced: bool) -> tuple[Exhibit, Crafted]:
+    def _adversarial(
+        self, clean: Exhibit, order: Order, target: str, *, traced: bool, guard: Guard | None = None
+    ) -> tuple[Exhibit, Crafted]:
         goal = self.goal(clean, target)
         victims = Victims(images=clean.images, sample_ids=clean.sample_ids, goal=goal)
-        crafted = self.craft(clean.role, order, victims, traced=traced)
+        crafted = self.craft(clean.role, order, victims, traced=traced, guard=guard)
         exhibit = Exhibit(
             role=clean.role,
             kind="adversarial",

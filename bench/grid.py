@@ -6,6 +6,7 @@ from typing import Any
 
 from attacks.errors import RequestError
 from attacks.registry import ATTACKS
+from bench.adversaries import attack_under, nothing_left, with_attack
 from bench.options import REQUEST_OPTIONS
 from bench.request import DETECTORS_ONLY, Request, check_request, not_taken, options_taken
 from defenses.classifiers.user_model import USER_MODEL
@@ -26,7 +27,7 @@ def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
     Raises:
         RequestError: a value does not fit, or no cell of the grid takes an option.
     """
-    values = _with_user_model(values)
+    values = with_attack(_with_user_model(values))
     for name in ("defense", "attack"):
         if not values.get(name):
             raise RequestError(f"--{name} is needed; `bench list {name}s` shows what there is")
@@ -34,14 +35,20 @@ def expand(values: Mapping[str, Sequence[Any]]) -> list[Request]:
     used: set[str] = set()
     for combination in product(*values.values()):
         chosen = dict(zip(values, combination, strict=True))
+        attack = attack_under(chosen.pop("threat", None), chosen["defense"], chosen["attack"])
+        if attack is None:
+            continue
+        chosen["attack"] = attack
         taken = taken_options(chosen["defense"], chosen["attack"])
         used |= taken & set(chosen)
         request = as_request({name: value for name, value in chosen.items() if name in taken})
         if request not in cells:
             check_request(request)
             cells.append(request)
+    if not cells:
+        raise nothing_left(values)
     for name in values:
-        if name not in used:
+        if name not in used | {"threat"}:
             by = " or ".join(f"{defense} with {attack}" for defense in values["defense"] for attack in values["attack"])
             if name in DETECTORS_ONLY:
                 raise RequestError(f"--{name.replace('_', '-')} is for detectors; {by} runs a bare classifier")

@@ -70,7 +70,7 @@ def judge(classifier: nn.Module, detector: Detector | None, exhibit: Exhibit) ->
         confidence = getattr(exhibit.config, "confidence", 0.0)
         is_reached = reached(margin, max(0.0, confidence - MARGIN_ROUNDING))
         max_l2 = getattr(exhibit.config, "max_l2", None)
-        if max_l2 is not None:
+        if max_l2 is not None and not _keeps_one_budget(exhibit.config):
             is_reached &= l2 <= max_l2 + PIXEL_ROUNDING
     columns: dict[str, Any] = {
         "sample_id": _numpy(exhibit.sample_ids),
@@ -133,11 +133,18 @@ def _require_bounds(exhibit: Exhibit) -> None:
         return
     distance = linf_distance(images, exhibit.clean)
     outside = distance > epsilon + PIXEL_ROUNDING
+    if _keeps_one_budget(exhibit.config):
+        outside &= l2_distance(images, exhibit.clean) > exhibit.config.max_l2 + PIXEL_ROUNDING
     if bool(outside.any()):
         raise AttackError(
             f"adversarial images are {float(distance.max()):.4f} from the clean ones, the budget is {epsilon}; "
             f"nothing is counted{_which(exhibit, outside)}"
         )
+
+
+def _keeps_one_budget(config: Any) -> bool:
+    """Whether images may leave the L-infinity ball within the L2 limit, and the other way round."""
+    return bool(getattr(config, "keeps_one_budget", False))
 
 
 def _which(exhibit: Exhibit, wrong: Tensor) -> str:

@@ -35,9 +35,20 @@ _TEXT = (
     "counted",
     "class_weight",
 )
-_TEXT_OPTIONS = ("prior", "regularizer", "encoder_init", "until", "noise", "density")
+_TEXT_OPTIONS = ("threat", "prior", "regularizer", "encoder_init", "until", "noise", "density")
 _WHOLE = ("n_train", "n_fit", "n_test", "seed", "image_size", "channels")
-_WHOLE_OPTIONS = ("steps", "restarts", "search_steps", "queries", "targets", "embedding_dim", "epochs", "neighbors")
+_WHOLE_OPTIONS = (
+    "steps",
+    "restarts",
+    "search_steps",
+    "queries",
+    "targets",
+    "embedding_dim",
+    "epochs",
+    "neighbors",
+    "guides",
+    "expectation",
+)
 _NUMBERS = ("noise_l2",)
 _NUMBER_OPTIONS = (
     "epsilon",

@@ -78,6 +78,7 @@ def check_request(request: Request) -> None:
     if request.train_attack is not None:
         ATTACKS.get(request.train_attack)
     check_backend(BACKENDS.get(request.backend), attack, request.options)
+    _check_aware(request, defense, attack)
     _check_numbers(request)
     if request.target is not None and request.target not in TARGETS and not request.target.isdecimal():
         raise RequestError(unknown_name("target", request.target, [*TARGETS, "CLASS (a number)"]))
@@ -89,6 +90,23 @@ def check_request(request: Request) -> None:
     for name in request.options:
         if name not in taken:
             raise RequestError(not_taken(name, f"{request.defense} with {request.attack}", taken))
+
+
+def _check_aware(request: Request, defense: ClassifierEntry | DetectorEntry, attack: AttackEntry) -> None:
+    """Attacks that know the detector need one, and need it fitted."""
+    if request.train_attack is not None and ATTACKS.get(request.train_attack).is_aware:
+        raise RequestError(
+            f"--train-attack {request.train_attack} deceives a fitted detector, and set I is what it is fitted on; "
+            "take an attack on the classifier alone, --train-attack cw for instance"
+        )
+    if not attack.is_aware:
+        return
+    if isinstance(defense, ClassifierEntry):
+        raise RequestError(
+            f"{attack.name} deceives a detector, and '{defense.name}' is a bare classifier; take --attack auto"
+        )
+    if request.precision != "float32":
+        raise RequestError(f"{attack.name} works in float32 alone, as the detector's score; leave --precision out")
 
 
 def _check_numbers(request: Request) -> None:

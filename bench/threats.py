@@ -1,7 +1,8 @@
-"""The L-infinity budget that each kind of image is attacked with when none is given.
+"""The budgets that each kind of image is attacked with when none is given.
 
-Sources: supplement Table 1 (epsilon, iterations); [A] the author's code (step sizes); [D] digits as MNIST, and Tiny
-ImageNet's step.
+Sources: supplement Table 1 (epsilon, iterations); [A] the author's code (step sizes); [D] digits as MNIST, Tiny
+ImageNet's step, and the L2 budget: epsilon sqrt(d / 3) for d pixel values, the size of uniform noise in the
+L-infinity ball.
 """
 
 from dataclasses import MISSING, dataclass, fields
@@ -13,19 +14,20 @@ from attacks.errors import RequestError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threat:
-    """epsilon, step_size in pixel units; steps of an iterated attack."""
+    """epsilon, step_size, max_l2 in pixel units; steps of an iterated attack."""
 
     epsilon: float
     step_size: float
     steps: int
+    max_l2: float
 
 
 THREATS = {
-    "digits": Threat(epsilon=0.3, step_size=0.01, steps=40),
-    "mnist": Threat(epsilon=0.3, step_size=0.01, steps=40),
-    "cifar10": Threat(epsilon=0.03, step_size=0.01, steps=20),
-    "stl10": Threat(epsilon=0.03, step_size=0.0078, steps=20),
-    "tiny-imagenet": Threat(epsilon=0.01, step_size=0.0025, steps=10),
+    "digits": Threat(epsilon=0.3, step_size=0.01, steps=40, max_l2=4.85),
+    "mnist": Threat(epsilon=0.3, step_size=0.01, steps=40, max_l2=4.85),
+    "cifar10": Threat(epsilon=0.03, step_size=0.01, steps=20, max_l2=0.96),
+    "stl10": Threat(epsilon=0.03, step_size=0.0078, steps=20, max_l2=2.88),
+    "tiny-imagenet": Threat(epsilon=0.01, step_size=0.0025, steps=10, max_l2=0.64),
 }
 
 

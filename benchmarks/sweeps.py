@@ -34,8 +34,9 @@ import torch
 from tabulate import tabulate
 
 from bench.cell import Cell
-from bench.crafting import Order, Victims, attack
+from bench.crafting import attack
 from bench.executors.driver import Crew, swept_by
+from bench.order import Order, Victims
 from bench.pipeline import open_studio, run_claimed
 from bench.record import load_outcomes, load_records, save_record
 from bench.sweep import plan

@@ -5,7 +5,7 @@ Sources: [S] the paper's supplement, B.1 (Algorithm 1) and G (Tables 7 and 8).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -100,6 +100,28 @@ class Detector(Protocol):
 
     def tensors(self) -> dict[str, Tensor]:
         """All that was fitted, to be stored and handed to the entry's `restore`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What a detector makes of m images, with gradients.
+
+    logits: (m, classes) float32, the classifier's.
+    scores: (m, scores) float64, as `Detector.scores` gives them for the predicted classes.
+    representation: (m, d) float, the layer that the detector looks at, or the last hidden one.
+    """
+
+    logits: Tensor
+    scores: Tensor
+    representation: Tensor
+
+
+@runtime_checkable
+class DifferentiableDetector(Detector, Protocol):
+    """A fitted detector whose score can be followed; without this, adaptive attacks search without gradients."""
+
+    def differentiable(self, classifier: Classifier) -> Callable[[Tensor], Scored]:
+        """Images (m, c, h, w) float32 in [0, 1] -> logits and scores; one pass through the classifier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

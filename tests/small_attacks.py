@@ -13,6 +13,8 @@ SMALL: dict[str, Any] = {
     "search_steps": 2,
     "queries": 10,
     "targets": 2,
+    "guides": 1,
+    "max_l2": 5.0,
 }
 
 

@@ -23,6 +23,15 @@ def option(panel: str, help_text: str, metavar: str) -> Any:
 
 Defense = Annotated[str | None, option(WHAT, "Classifier or detector; see `bench list defenses`.", "NAME")]
 Attack = Annotated[str | None, option(WHAT, "Attack of the test images; see `bench list attacks`.", "NAME")]
+Threat = Annotated[
+    str | None,
+    option(
+        WHAT,
+        "What the attacker knows of a detector: oblivious (nothing) or adaptive (all of it; makes cw cw-detector, pgd "
+        "pgd-selective, and no attack the worst case of all, adaptive).",
+        "NAME",
+    ),
+]
 Model = Annotated[
     str | None,
     option(WHAT, "Your own torch.nn.Module instead of a defense: a file and what makes it.", "FILE.py:NAME"),
@@ -97,8 +106,23 @@ Restarts = Annotated[str | None, option(ATTACK, "pgd, apgd-*, fab: random starts
 Queries = Annotated[str | None, option(ATTACK, "square, auto: looks at the model (default 5000).", "INT")]
 Targets = Annotated[str | None, option(ATTACK, "apgd-t, fab, auto: wrong classes tried per image (default 9).", "INT")]
 Noise = Annotated[str | None, option(ATTACK, "noise: uniform or gaussian (default uniform).", "NAME")]
-Confidence = Annotated[str | None, option(ATTACK, "cw: kappa, the logit margin to reach (default 0).", "FLOAT")]
-MaxL2 = Annotated[str | None, option(ATTACK, "cw: farther images count as not found.", "FLOAT")]
+Guides = Annotated[str | None, option(ATTACK, "match, adaptive: clean images imitated (default 3).", "INT")]
+Expectation = Annotated[
+    str | None,
+    option(ATTACK, "Attacks on detectors: looks averaged a step, for defenses that draw at random (default 1).", "INT"),
+]
+Confidence = Annotated[
+    str | None, option(ATTACK, "cw, attacks on detectors: kappa, the logit margin to reach (default 0).", "FLOAT")
+]
+MaxL2 = Annotated[
+    str | None,
+    option(
+        ATTACK,
+        "cw, cw-detector: farther images count as not found. adaptive: its L2 budget (default 4.85 on digits and "
+        "MNIST, 0.96 on cifar10).",
+        "FLOAT",
+    ),
+]
 SearchSteps = Annotated[str | None, option(ATTACK, "cw: values of c tried per image (default 4).", "INT")]
 InitialC = Annotated[str | None, option(ATTACK, "cw: the first c (default 1).", "FLOAT")]
 LearningRate = Annotated[str | None, option(ATTACK, "cw: Adam's step (default 0.1).", "FLOAT")]

@@ -4,7 +4,6 @@ What is exact stays exact: which images, their labels and goals. Logits, and all
 the rounding of float32 sums; a verdict may differ only where its number lies that close to its threshold.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -89,34 +88,6 @@ def compare_rows(recorded: pd.DataFrame, judged: pd.DataFrame, config: Any, gaps
         rounded=int(is_rounded.sum()),
         problems=_told(recorded, judged, wrong, is_wrong),
     )
-
-
-def differing(recorded: Any, expected: Any, *, relative: float, absolute: float) -> list[str]:
-    """Names of the entries in which two JSON objects differ by more than numbers may."""
-    recorded = recorded if isinstance(recorded, dict) else {}
-    return [
-        name
-        for name in sorted(recorded.keys() | expected.keys())
-        if name not in recorded
-        or name not in expected
-        or not _alike(recorded[name], expected[name], relative=relative, absolute=absolute)
-    ]
-
-
-def _alike(one: Any, other: Any, *, relative: float, absolute: float) -> bool:
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and not differing(one, other, relative=relative, absolute=absolute)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(
-            _alike(a, b, relative=relative, absolute=absolute) for a, b in zip(one, other, strict=True)
-        )
-    if _is_number(one) and _is_number(other):
-        return math.isclose(one, other, rel_tol=relative, abs_tol=absolute)
-    return type(one) is type(other) and bool(one == other)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _require_same_rows(recorded: pd.DataFrame, judged: pd.DataFrame) -> None:

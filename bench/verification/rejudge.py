@@ -22,7 +22,8 @@ from bench.metrics.rates import Rate, rate
 from bench.pipeline import code_of, evaluate
 from bench.record import Record, load_outcomes
 from bench.stations import Clock
-from bench.verification.agreement import Gaps, Mask, RowAgreement, compare_rows, differing
+from bench.verification.agreement import Gaps, Mask, RowAgreement, compare_rows
+from bench.verification.alike import differing
 from bench.verification.stored_studio import StoredStudio
 
 FITTED_ROUNDING = 1e-3  # relative and absolute: what follows from the embedding or from set I, by other sums
@@ -78,9 +79,7 @@ def rejudge(record: Record, folder: Path, studio: StoredStudio, twin: FittedClas
     )
     count = len(expected.keys() | record.metrics.keys())
     fitted = plain(findings.detector)
-    other = differing(
-        _with_threat(record.detector, fitted), fitted, relative=FITTED_ROUNDING, absolute=FITTED_ROUNDING
-    )
+    other = differing(_with_threat(record.detector, fitted), fitted, relative=FITTED_ROUNDING, absolute=FITTED_ROUNDING)
     return Rejudged(
         rows=rows,
         metrics=count,

@@ -3,7 +3,6 @@
 Whatever is found is checked against what the run's spec and the verifier's own dataset ask for.
 """
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +13,17 @@ from torch import Tensor
 from attacks.errors import DataError, ErbenchError
 from bench.canonical import HASH_LENGTH, plain
 from bench.crafted import Crafted
-from bench.crafting import Order, Victims
 from bench.datasets.contract import Dataset
 from bench.exhibits import Studio
 from bench.fitting import FittedClassifier, FittedDetector
+from bench.order import Guard, Order, Victims, chunk_identity
 from bench.spec import ClassifierSpec, DetectorSpec
 from bench.storage.store import Item, Store
+from bench.verification.alike import differing
 from defenses.contract import ClassifierEntry, DetectorEntry
 from defenses.registry import DEFENSES
 
+GUARD_ROUNDING = 1e-3  # relative and absolute, as of all that follows from set I by other sums
 KEY = re.compile(f"[0-9a-f]{{{HASH_LENGTH}}}")
 
 
@@ -63,7 +64,7 @@ class StoredStudio(Studio):
         except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
             raise DisagreementError(f"detector {key} is none that {spec.name} can use ({error})") from error
 
-    def craft(self, role: str, order: Order, victims: Victims, *, traced: bool) -> Crafted:
+    def craft(self, role: str, order: Order, victims: Victims, *, traced: bool, guard: Guard | None) -> Crafted:
         """The stored adversarial images of the set called `role`, every chunk checked to be of these victims."""
         del traced  # only images are judged
         keys, count, start = self.stored[role], len(victims.sample_ids), 0
@@ -74,7 +75,10 @@ class StoredStudio(Studio):
             held = len(item.tensors.get("images", ()))
             part = victims.select(torch.arange(start, min(start + held, count)))
             start += held
-            _require_equal(name, item.spec, self._identity(role, order, part))
+            code = self.code.get("attack" if role == "test" else "train_attack")
+            told = dict(item.spec) if isinstance(item.spec, dict) else {}
+            self._require_same_guard(name, told.pop("guard", None), guard)
+            _require_equal(name, told, plain(chunk_identity(order, code, self.fitted, part)))
             _require_images(name, item, part.images)
             items.append(item)
         if start != count:
@@ -90,16 +94,12 @@ class StoredStudio(Studio):
             keys=tuple(keys),
         )
 
-    def _identity(self, role: str, order: Order, part: Victims) -> dict[str, Any]:
-        return {
-            "code": self.code.get("attack" if role == "test" else "train_attack"),
-            "classifier": self.fitted.key,
-            "order": plain(order),
-            "sample_ids": part.sample_ids.tolist(),
-            "images": hashlib.sha256(part.images.cpu().contiguous().numpy().tobytes()).hexdigest(),
-            "goal_classes": part.goal.classes.tolist(),
-            "targeted": part.goal.targeted,
-        }
+    def _require_same_guard(self, name: str, told: Any, guard: Guard | None) -> None:
+        """Raise `DisagreementError` unless images were crafted against the record's detector, to rounding."""
+        expected = plain(guard.identity) | {"code": self.code.get("guard")} if guard else {}
+        if different := differing(told or {}, expected, relative=GUARD_ROUNDING, absolute=GUARD_ROUNDING):
+            parts = ", ".join(different)
+            raise DisagreementError(f"{name} was crafted against another detector than the record's: {parts}")
 
 
 def restore_classifier(

@@ -17,7 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from attacks.checks import require_choice, require_positive
-from defenses.contract import Classifier, DetectorEntry, device_of
+from defenses.contract import Classifier, DetectorEntry, Scored, device_of
 from defenses.detectors.class_density import ClassDensity, choose_bandwidth, require_enough
 from defenses.training.contract import ImageSource
 
@@ -26,7 +26,30 @@ DENSITIES = ("log", "linear")
 _OPTIONS = frozenset({"bandwidth", "density"})
 BATCH = 100  # images that pass the network at once
 
-Represent = Callable[[Classifier, Tensor], Tensor]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Representation:
+    """A layer of the classifier.
+
+    of: (classifier, images (n, c, h, w)) -> (n, d); logits: (classifier, that layer's output) -> (n, classes).
+    """
+
+    of: Callable[[Classifier, Tensor], Tensor]
+    logits: Callable[[Classifier, Tensor], Tensor]
+
+
+def _logits_of_features(classifier: Classifier, features: Tensor) -> Tensor:
+    logits: Tensor = classifier.head[-1](features)
+    return logits
+
+
+def _logits_of_embedding(classifier: Classifier, embedding: Tensor) -> Tensor:
+    logits: Tensor = classifier.head(embedding)
+    return logits
+
+
+FEATURES = Representation(of=Classifier.features, logits=_logits_of_features)
+EMBEDDING = Representation(of=Classifier.embedding, logits=_logits_of_embedding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +72,7 @@ class DensityConfig:
 class DensityDetector:
     """Scores an image by the (log-)density of its representation under its predicted class."""
 
-    def __init__(self, density: ClassDensity, represent: Represent, *, is_log: bool) -> None:
+    def __init__(self, density: ClassDensity, represent: Representation, *, is_log: bool) -> None:
         self.density = density
         self.score_names: tuple[str, ...] = ("log_density",) if is_log else ("density",)
         self._represent = represent
@@ -57,9 +80,21 @@ class DensityDetector:
 
     def scores(self, classifier: Classifier, images: Tensor, predictions: Tensor) -> Tensor:
         """Images (n, c, h, w), predicted classes (n,) int64 -> (n, 1) float64, a density or its natural logarithm."""
-        queries = represent_all(self._represent, classifier, images)
+        queries = represent_all(self._represent.of, classifier, images)
         log_density = self.density.log_density(queries, predictions.to(queries.device))[:, None].cpu()
         return log_density if self._is_log else log_density.exp()
+
+    def differentiable(self, classifier: Classifier) -> Callable[[Tensor], Scored]:
+        """See `DifferentiableDetector`."""
+
+        def scored(images: Tensor) -> Scored:
+            representation = self._represent.of(classifier, images)
+            logits = self._represent.logits(classifier, representation)
+            log_density = self.density.log_density(representation.to(torch.float64), logits.argmax(dim=1))[:, None]
+            scores = log_density if self._is_log else log_density.exp()
+            return Scored(logits=logits, scores=scores, representation=representation)
+
+        return scored
 
     def tensors(self) -> dict[str, Tensor]:
         """Points (n, d) float64, labels (n,) int64, bandwidth () float64."""
@@ -67,7 +102,7 @@ class DensityDetector:
         return {"points": self.density.points, "labels": self.density.labels, "bandwidth": bandwidth}
 
 
-def represent_all(represent: Represent, classifier: Classifier, images: Tensor) -> Tensor:
+def represent_all(represent: Callable[[Classifier, Tensor], Tensor], classifier: Classifier, images: Tensor) -> Tensor:
     """Apply `represent` batch by batch without gradients: (n, c, h, w) -> (n, d) float64."""
     with torch.inference_mode():
         parts = [represent(classifier, batch).to(torch.float64) for batch in images.split(BATCH)]
@@ -79,7 +114,7 @@ def _check(labels: Tensor, _config: DensityConfig) -> None:
 
 
 def _fit(
-    represent: Represent,
+    represent: Representation,
     sigma_over_h: float,
     classifier: Classifier,
     data: ImageSource,
@@ -89,7 +124,7 @@ def _fit(
     labels = data.labels.to(device_of(classifier))
     _check(labels, config)
     indices = torch.arange(len(data), device=labels.device)
-    parts = [represent_all(represent, classifier, data.images(batch)) for batch in indices.split(BATCH)]
+    parts = [represent_all(represent.of, classifier, data.images(batch)) for batch in indices.split(BATCH)]
     points = torch.cat(parts)
     if config.bandwidth is None:
         grid = [bandwidth / sigma_over_h for bandwidth in GRID]
@@ -100,7 +135,7 @@ def _fit(
     return DensityDetector(density, represent, is_log=config.density == "log")
 
 
-def _restore(represent: Represent, tensors: dict[str, Tensor], config: DensityConfig) -> DensityDetector:
+def _restore(represent: Representation, tensors: dict[str, Tensor], config: DensityConfig) -> DensityDetector:
     density = ClassDensity(points=tensors["points"], labels=tensors["labels"], bandwidth=float(tensors["bandwidth"]))
     return DensityDetector(density, represent, is_log=config.density == "log")
 
@@ -118,8 +153,8 @@ def _er_entry(
         options=_OPTIONS,
         config=DensityConfig,
         check=_check,
-        fit=partial(_fit, Classifier.embedding, math.sqrt(2)),
-        restore=partial(_restore, Classifier.embedding),
+        fit=partial(_fit, EMBEDDING, math.sqrt(2)),
+        restore=partial(_restore, EMBEDDING),
     )
 
 
@@ -132,8 +167,8 @@ KD = DetectorEntry(
     options=_OPTIONS,
     config=DensityConfig,
     check=_check,
-    fit=partial(_fit, Classifier.features, 1.0),
-    restore=partial(_restore, Classifier.features),
+    fit=partial(_fit, FEATURES, 1.0),
+    restore=partial(_restore, FEATURES),
 )
 
 ER1 = _er_entry(

@@ -10,7 +10,8 @@ Source: Ma et al. 2018, arXiv:1801.02613, section 4 and Algorithm 1. Four depart
 - too few references for k are refused; the published code lowers k silently.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ from torch import Generator, Tensor, nn
 
 from attacks.checks import require_positive
 from attacks.errors import RequestError
-from defenses.contract import Classifier, DetectorEntry, device_of
+from defenses.contract import Classifier, DetectorEntry, Scored, device_of
 from defenses.detectors.distances import Points
 from defenses.training.contract import ImageSource
 
@@ -80,17 +81,37 @@ class LidDetector:
     def scores(self, classifier: Classifier, images: Tensor, predictions: Tensor) -> Tensor:
         """Images (n, c, h, w) -> (n, layers) float64 on the CPU; predictions are not used."""
         del predictions
-        layers: list[Points] = []
-        show_layers(classifier, self._references, lambda output: layers.append(Points(output)))
-        rows = [self._estimates(classifier, batch, layers) for batch in images.split(BATCH)]
+        with torch.inference_mode():
+            layers = self._layers_of_references(classifier)
+            rows = [self._estimates(classifier, batch, layers)[1] for batch in images.split(BATCH)]
         return torch.cat(rows).cpu()
 
-    def _estimates(self, classifier: Classifier, batch: Tensor, layers: list[Points]) -> Tensor:
-        """Images (n, c, h, w) and the references' layers -> (n, layers) float64."""
+    def differentiable(self, classifier: Classifier) -> Callable[[Tensor], Scored]:
+        """See `DifferentiableDetector`; an image's neighbors are those it has where the gradient is taken."""
+        with torch.no_grad():
+            layers = self._layers_of_references(classifier)
+
+        def scored(images: Tensor) -> Scored:
+            with _inputs_of(classifier.head[-1]) as features:
+                logits, scores = self._estimates(classifier, images, layers)
+            return Scored(logits=logits, scores=scores, representation=features[0])
+
+        return scored
+
+    def _layers_of_references(self, classifier: Classifier) -> list[Points]:
+        layers: list[Points] = []
+        show_layers(classifier, self._references, lambda output: layers.append(Points(output)))
+        return layers
+
+    def _estimates(self, classifier: Classifier, batch: Tensor, layers: list[Points]) -> tuple[Tensor, Tensor]:
+        """Images (n, c, h, w) and the references' layers -> logits (n, classes), estimates (n, layers) float64."""
         distances: list[Tensor] = []  # (n, m) a layer
-        show_layers(classifier, batch, lambda output: distances.append(layers[len(distances)].distances(output)))
+        logits = show_layers(
+            classifier, batch, lambda output: distances.append(layers[len(distances)].distances(output))
+        )
         others = torch.stack(distances).masked_fill(self_matches(distances[0]), torch.inf)  # (layers, n, m)
-        return local_intrinsic_dimension(others.flatten(0, 1), self._config.neighbors).view(len(layers), -1).T
+        estimates = local_intrinsic_dimension(others.flatten(0, 1), self._config.neighbors)
+        return logits, estimates.view(len(layers), -1).T
 
     def tensors(self) -> dict[str, Tensor]:
         """References (m, c, h, w) float32; layers () int64."""
@@ -106,13 +127,16 @@ def self_matches(distances: Tensor) -> Tensor:
     return equal & (equal.cumsum(dim=1) == 1)
 
 
-def show_layers(classifier: Classifier, images: Tensor, show: Callable[[Tensor], None]) -> None:
+def show_layers(classifier: Classifier, images: Tensor, show: Callable[[Tensor], None]) -> Tensor:
     """Show the input and the output of every layer of encoder and head, in the order of their computation.
 
     Args:
         classifier: in eval mode.
         images: (n, c, h, w) float32.
         show: given each, flattened to (n, d) float32, before the next layer runs; that may overwrite it.
+
+    Returns:
+        (n, classes) logits.
     """
     leaves = [
         module
@@ -122,12 +146,23 @@ def show_layers(classifier: Classifier, images: Tensor, show: Callable[[Tensor],
     ]
     handles = [leaf.register_forward_hook(lambda _leaf, _inputs, output: show(output.flatten(1))) for leaf in leaves]
     try:
-        with torch.inference_mode():
-            show(images.flatten(1))
-            classifier(images)
+        show(images.flatten(1))
+        logits: Tensor = classifier(images)
+        return logits
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _inputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
+    """What is given to a module while this is open, in order."""
+    given: list[Tensor] = []
+    handle = module.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
+    try:
+        yield given
+    finally:
+        handle.remove()
 
 
 def _check(labels: Tensor, config: LidConfig) -> None:
@@ -142,7 +177,8 @@ def _fit(classifier: Classifier, data: ImageSource, config: LidConfig, seed: int
     order = torch.randperm(len(data), generator=Generator().manual_seed(seed))[: config.minibatch]
     references = data.images(order.to(device_of(classifier)))
     widths: list[int] = []
-    show_layers(classifier, references[:1], lambda output: widths.append(output.shape[1]))
+    with torch.inference_mode():
+        show_layers(classifier, references[:1], lambda output: widths.append(output.shape[1]))
     return LidDetector(references, config, layers=len(widths))
 
 

@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from attacks.goal import Goal
-from bench.crafting import Victims
 from bench.datasets.contract import Dataset, LoadRequest
 from bench.datasets.registry import load_dataset
 from bench.fitting import FittedClassifier
+from bench.order import Victims
 
 SOURCE = """
 from torch import nn

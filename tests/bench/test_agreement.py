@@ -10,7 +10,8 @@ from small_runs import Finished
 
 from attacks.cw import CwConfig
 from attacks.errors import DataError
-from bench.verification.agreement import Mask, RowAgreement, compare_rows, differing
+from bench.verification.agreement import Mask, RowAgreement, compare_rows
+from bench.verification.alike import differing
 from bench.verification.stored_studio import DisagreementError
 
 Change = Callable[[pd.DataFrame], Any]
