@@ -13,16 +13,16 @@ from bench.canonical import plain
 from bench.cell import Cell
 from bench.code_version import code_version
 from bench.command_line import command_line
-from bench.crafting import Order
 from bench.datasets.contract import Dataset
 from bench.embedding import embedding_distance, fit_twin
 from bench.evaluate_classifier import evaluate_classifier
-from bench.evaluate_detector import evaluate_detector
+from bench.evaluate_detector import evaluate_detector, guard_for
 from bench.exhibits import Studio
 from bench.findings import Findings
 from bench.fitting import FittedClassifier, classifier_code, detector_code, fit_classifier
 from bench.inference import logits_of_all, require_finite_logits
 from bench.metrics.rates import rate
+from bench.order import Order
 from bench.pictures import save_examples
 from bench.protocol import Sets, choose_sets
 from bench.provenance import provenance
@@ -34,9 +34,11 @@ from bench.stations import Clock
 from bench.storage.store import Item
 from bench.tables.methods_table import save_latex
 from bench.traces import TRACE, save_trace
+from bench.trained_detector import train_detector
 from bench.workspace import Workspace
 from defenses.contract import ClassifierEntry, DetectorEntry
 from defenses.registry import DEFENSES
+from defenses.watch import Watch
 
 log = logging.getLogger("erbench")
 PART = 1000  # test images held as floats at once
@@ -130,10 +132,10 @@ def help_with(cell: Cell, workspace: Workspace) -> None:
     """Craft those of a cell's images that nobody works on, while another process has its claim."""
     studio = open_studio(cell, workspace)
     sets = _sets(studio)
-    studio.attacked(studio.clean("test", sets.test))
+    test, guard = studio.clean("test", sets.test), None
     if detector := cell.spec.detector:
-        fit = studio.clean("fit", sets.fit)
-        studio.attacked_for_training(fit, detector.train_attack, detector.train_attack_config)
+        guard = guard_for(studio, train_detector(studio, detector, sets, Clock()), test)
+    studio.attacked(test, guard)
 
 
 def open_studio(cell: Cell, workspace: Workspace) -> Studio:
@@ -170,6 +172,8 @@ def code_of(spec: RunSpec) -> dict[str, str]:
         assert isinstance(detector, DetectorEntry)
         versions["detector"] = detector_code(detector)
         versions["train_attack"] = code_version(ATTACKS.get(spec.detector.train_attack).attack)
+        if ATTACKS.get(spec.attack).is_aware:
+            versions["guard"] = code_version(Watch)
     return versions
 
 

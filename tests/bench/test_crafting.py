@@ -29,8 +29,9 @@ from bench import crafting
 from bench.api import run
 from bench.canonical import plain
 from bench.crafted import Crafted
-from bench.crafting import Order, craft_all
+from bench.crafting import craft_all
 from bench.metrics.rates import rate
+from bench.order import Order
 from bench.record import Record, load_outcomes
 from bench.tables.methods_table import methods_tables, render
 from bench.tables.metrics_table import metrics_table
