@@ -177,9 +177,8 @@ def _latex(table: ThreatsTable) -> str:
         .get_template("threats.tex.j2")
         .render(
             runs=", ".join(record.run_id for record in table.records),
-            caption=escape(
-                ". ".join([table.caption, EXPLAINED, *_sentences(table), *_attacks(table), *_flags(table)]) + "."
-            ),
+            caption=escape(f"{table.caption}."),
+            notes=[escape(line) for line in (*_sentences(table), EXPLAINED, *_attacks(table), *_flags(table))],
             columns=max(len(detector.records) for detector in table.detectors),
             blocks=blocks,
         )
