@@ -12,7 +12,7 @@ from attacks.noise import NOISE, NoiseConfig
 from attacks.pgd import PGD, PgdConfig
 from attacks.precision import running_in
 from attacks.square import SQUARE, SquareConfig
-from bench.sanity.climbs import Budget, attack_with, climb, doubled, examined, is_beyond, known_budget, none_right
+from bench.sanity.climbs import Budget, attack_with, broken_by, doubled, examined, is_beyond, known_budget, none_right
 from bench.sanity.contract import DOCTOR, Case, Check, Evidence
 
 QUERIES = 500  # of Square, an image
@@ -22,8 +22,7 @@ POINTS = 1000  # random ones in the ball, an image
 def _black_box(case: Case) -> Evidence | None:
     """Only images that white-box attacks leave standing are tried, since only these can tell."""
     budget = known_budget(case)
-    white = climb(case, budget).success | climb(case, doubled(case)).success
-    white |= climb(case, replace(budget, restarts=2)).success
+    white = broken_by(case, budget) | broken_by(case, doubled(case)) | broken_by(case, replace(budget, restarts=2))
     left = examined(case)[~white]
     for name, broken in _attacks(case, budget, left):
         either = white.clone()

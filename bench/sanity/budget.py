@@ -13,6 +13,7 @@ from bench.findings import budget_notes
 from bench.outcomes import select
 from bench.sanity.climbs import (
     attack_with,
+    broken_by,
     climb,
     doubled,
     examined,
@@ -55,7 +56,7 @@ def _too_small(case: Case) -> Evidence | None:
         first["the run's own attack"] = own
     for name, before in first.items():
         for what, other in tried.items():
-            after = climb(case, other).success
+            after = broken_by(case, other)
             if is_beyond(before, after) and int(after.sum()) > int(before.sum()):
                 return Evidence(
                     sentence=f"PGD with {what} succeeds on {int(after.sum())} of {len(after)} images, "

@@ -6,10 +6,12 @@ Pintor et al. 2022, arXiv:2106.09947 (unconstrained attack failure).
 
 from itertools import pairwise
 
+from torch import Tensor
+
 from attacks.fgsm import FGSM, FgsmConfig
 from bench.metrics.changes import mcnemar
 from bench.metrics.rates import rate
-from bench.sanity.climbs import Budget, Climb, attack_with, climb, examined, known_budget, named, none_right
+from bench.sanity.climbs import Budget, attack_with, broken_by, examined, known_budget, named, none_right
 from bench.sanity.contract import DOCTOR, Case, Check, Evidence
 
 LEVEL = 0.05  # of the paired tests
@@ -23,7 +25,7 @@ MOST_STANDING = 0.02  # lower end of the interval of images that withstand every
 def _single_step(case: Case) -> Evidence | None:
     budget = known_budget(case)
     single = attack_with(case, FGSM, FgsmConfig(epsilon=budget.epsilon), examined(case), traced=False).success
-    iterated = climb(case, budget).success
+    iterated = broken_by(case, budget)
     won, lost = int((single & ~iterated).sum()), int((iterated & ~single).sum())
     if won <= lost or mcnemar(lost, won) >= LEVEL:
         return None
@@ -41,7 +43,7 @@ def _falls(case: Case) -> Evidence | None:
     for factor in FACTORS:
         epsilon = min(1.0, factor * budget.epsilon)
         scaled = Budget(epsilon=epsilon, step_size=budget.step_size * epsilon / budget.epsilon, steps=budget.steps)
-        ladder.append((epsilon, climb(case, scaled).success))
+        ladder.append((epsilon, broken_by(case, scaled)))
     for (small, before), (large, after) in pairwise(ladder):
         won, lost = int((after & ~before).sum()), int((before & ~after).sum())
         if lost > won and mcnemar(lost, won) < LEVEL:
@@ -56,7 +58,7 @@ def _falls(case: Case) -> Evidence | None:
 
 def _unbounded(case: Case) -> Evidence | None:
     for epsilon, allowed in ((HALF, 1 / case.classes), (WHOLE, MOST_STANDING)):
-        success = _freely(case, epsilon).success
+        success = _freely(case, epsilon)
         standing = rate(int((~success).sum()), len(success))
         if standing.low is not None and standing.low > allowed:
             return Evidence(
@@ -68,8 +70,8 @@ def _unbounded(case: Case) -> Evidence | None:
     return None
 
 
-def _freely(case: Case, epsilon: float) -> Climb:
-    return climb(
+def _freely(case: Case, epsilon: float) -> Tensor:
+    return broken_by(
         case, Budget(epsilon=epsilon, step_size=STRIDE * epsilon / UNBOUNDED_STEPS, steps=UNBOUNDED_STEPS, restarts=2)
     )
 
