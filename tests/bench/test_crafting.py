@@ -265,7 +265,8 @@ def test_a_record_says_how_many_gradients_vanished(tmp_path: Path) -> None:
     assert f"exactly zero at every step for {count} of {unmet} images that do not meet the goal as they are" in note
     assert f"that {count} of them withstand says nothing" in note  # FGSM left them where they were
     assert record.metrics["gradients_vanish"] == plain(rate(count, unmet))
-    assert "vanish" not in str(metrics_table([record]))  # less than half: a note is enough
+    flags = {flag["name"]: flag for flag in record.flags}
+    assert ("vanishing-gradients" in flags) == (count > 0.1 * unmet)
 
 
 # the softmax of every image is flat: their logits differ by far more than float32's exponents
@@ -306,11 +307,17 @@ def test_where_half_of_the_gradients_vanish_the_table_says_so(tmp_path: Path, op
     gap = (others[:, -1] - others[:, -2])[right]
     # float32's smallest number is exp(-103.3), its smallest normal one exp(-87.3)
     assert int((gap > 104).sum()) <= vanish.successes <= int((gap > 87).sum())
-    said = f" (gradients vanish for {vanish.successes} of {vanish.n})"
+    (flag,) = [flag for flag in record.flags if flag["name"] == "vanishing-gradients"]
+    assert f"at every step of the attack for {vanish.successes} of {vanish.n} images" in flag["sentence"]
     (row,) = [row for row in metrics_table([record]) if row[0] == "robust accuracy"]
-    assert row[1].endswith(said)
-    assert said in render(methods_tables([record]), "markdown")
-    assert said in (tmp_path / "runs" / record.run_id / "table.tex").read_text()
+    assert row[1].endswith(" (!)")
+    for table in (
+        render(methods_tables([record]), "markdown"),
+        (tmp_path / "runs" / record.run_id / "table.tex").read_text(),
+    ):
+        assert "] (!)" in table
+        assert "(!) sanity flags: " in table
+        assert "vanishing-gradients" in table
 
 
 def test_what_a_backend_looks_at_unseen_we_look_at_ourselves(tmp_path: Path, other_library: Order) -> None:

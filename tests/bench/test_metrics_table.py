@@ -64,10 +64,12 @@ def test_a_classifiers_success_is_told_once(make_record: Make, spec: RunSpec) ->
     assert titles(rate(3, 8), rate(3, 8), attack_config=plain) == told
 
 
-def test_vanishing_gradients_are_marked_from_half_of_them_on(make_record: Make) -> None:
-    def cell(count: int) -> str:
-        metrics = {"robust_accuracy": rate(90, 100), "gradients_vanish": rate(count, 50)}
-        return metrics_table([make_record(metrics=metrics)])[0][1]
-
-    assert cell(24) == percent(rate(90, 100))
-    assert cell(25) == percent(rate(90, 100)) + " (gradients vanish for 25 of 50)"
+def test_numbers_that_a_flag_spoils_are_marked_and_no_others(make_record: Make) -> None:
+    metrics = {"robust_accuracy": rate(90, 100), "clean_accuracy": rate(98, 100)}
+    record = make_record(metrics=metrics)
+    flag = {"name": "random-outputs", "spoils": ["robust_accuracy", "acc_com"]}
+    assert metrics_table([replace(record, flags=[flag])]) == [
+        ["robust accuracy", percent(rate(90, 100)) + " (!)"],
+        ["clean accuracy", percent(rate(98, 100))],
+    ]
+    assert metrics_table([record])[0][1] == percent(rate(90, 100))
