@@ -12,7 +12,7 @@ from attacks.precision import running_in
 from bench.metrics.changes import mcnemar
 from bench.sanity.contract import Case, Check, Evidence
 
-FEW = 16  # images; a fault of the wiring shows in any of them
+FEW = 10  # images; a fault of the wiring shows in any of them
 ALONE = 4  # of these, shown one by one
 CALLS = 5
 CHANGE = 1e-4  # logit units, beyond which two calls differ (AutoAttack's code)

@@ -14,7 +14,7 @@ from bench.outcomes import select
 from bench.sanity.contract import Case, Check, Evidence
 
 MOST_FALSE_POSITIVES = 0.10  # of clean and noisy images; ACC-COM above that is bought
-MOST_IMAGES = 50  # adversarial images looked at in 8 bits
+MOST_IMAGES = 20  # adversarial images looked at in 8 bits, which costs a run little
 MOST_LOST = 0.1  # of the successes
 LEVELS = 255
 MINIMAL_IN_A_BALL = "fab"  # the minimum-norm attack that has an epsilon all the same
