@@ -21,6 +21,7 @@ from bench.sanity.climbs import (
     known_budget,
     named,
     none_right,
+    takes_steps,
 )
 from bench.sanity.contract import DOCTOR, Case, Check, Evidence
 
@@ -68,8 +69,8 @@ def _too_small(case: Case) -> Evidence | None:
 
 
 def _no_steps(case: Case) -> str:
-    if not hasattr(case.config, "step_size"):
-        return "the run's attack takes no steps of one size"
+    if not takes_steps(case):
+        return "the run's attack takes no steps of one given size"
     return none_right(case)
 
 
@@ -134,7 +135,7 @@ def _silent_success(case: Case) -> Evidence | None:
 
 
 def _no_iterates(case: Case) -> str:
-    if case.entry.is_aware or case.backend != NATIVE or not hasattr(case.config, "step_size"):
+    if case.entry.is_aware or case.backend != NATIVE or not takes_steps(case):
         return "the attack's steps cannot be watched, or may leave its budget"
     if case.goal.targeted:
         return "a targeted attack"

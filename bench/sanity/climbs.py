@@ -52,10 +52,15 @@ def none_right(case: Case) -> str:
     return "" if budget_of(case) else "no L-infinity budget is known for these images"
 
 
+def takes_steps(case: Case) -> bool:
+    """Whether the run's attack takes a given number of steps of one given size in a ball."""
+    return all(getattr(case.config, name, None) is not None for name in ("epsilon", "step_size", "steps"))
+
+
 def budget_of(case: Case) -> Budget | None:
     """The run's own, where its attack takes steps of one size in a ball; else the dataset's."""
     config, threat = case.config, case.threat
-    if all(hasattr(config, name) for name in ("epsilon", "step_size", "steps")):
+    if takes_steps(case):
         return Budget(epsilon=config.epsilon, step_size=config.step_size, steps=config.steps)
     if threat is None:
         return None

@@ -17,7 +17,7 @@ MOST_FALSE_POSITIVES = 0.10  # of clean and noisy images; ACC-COM above that is 
 MOST_IMAGES = 20  # adversarial images looked at in 8 bits, which costs a run little
 MOST_LOST = 0.1  # of the successes
 LEVELS = 255
-MINIMAL_IN_A_BALL = "fab"  # the minimum-norm attack that has an epsilon all the same
+MINIMAL_IN_A_BALL = {"fab", "cw-detector"}  # minimum-norm attacks that have an epsilon, or are part of one that has
 THRESHOLD = re.compile(r"threshold_at_(\d+)_fpr")
 DETECTOR_METRICS = ("acc_com", "detection_rate")
 
@@ -40,7 +40,8 @@ def _predicted_label(case: Case) -> Evidence | None:
 
 def _at_the_boundary(case: Case) -> str:
     """Minimum-norm attacks stop just across the decision boundary, where any rounding may lead back."""
-    is_minimal = not hasattr(case.config, "epsilon") or case.entry.name == MINIMAL_IN_A_BALL
+    names = {case.entry.name, *case.entry.members}
+    is_minimal = not hasattr(case.config, "epsilon") or bool(names & MINIMAL_IN_A_BALL)
     is_bare = getattr(case.config, "confidence", 0.0) == 0
     return "a minimum-norm attack without confidence ends at the boundary by design" if is_minimal and is_bare else ""
 

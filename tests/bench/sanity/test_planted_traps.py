@@ -11,6 +11,7 @@ import torch
 from planted import Around, Trap, case_of_model, honest, is_raised, trained, verdict, watched
 from torch import Tensor, nn
 
+from attacks.apgd import APGD_CE, ApgdConfig
 from attacks.contract import AttackEntry
 from attacks.draws import Draws
 from attacks.losses import cross_entropy_loss
@@ -270,3 +271,10 @@ def test_a_check_that_breaks_off_is_a_flag() -> None:
 
 def test_what_a_check_cannot_tell_it_does_not_tell() -> None:
     assert verdict(honest(), "won-by-flagging").why == "no detector"
+
+
+def test_an_attack_whose_steps_have_no_given_size_is_examined_with_the_datasets() -> None:
+    config = ApgdConfig(epsilon=0.1)
+    case = replace(honest(), entry=APGD_CE, config=config, _kept={})
+    assert verdict(case, "loss-still-rises").why == "the run's attack takes no steps of one given size"
+    assert not is_raised(case, "single-step-wins")
