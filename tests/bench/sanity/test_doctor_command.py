@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from class_means import bring
 from small_runs import Ended, Finished
 
 from bench.record import load_record
@@ -100,3 +101,16 @@ def test_a_detectors_rows_and_its_classifier_are_both_examined(finished: Finishe
     for check in ("won-by-flagging", "threshold-not-from-clean", "unbounded-attack-fails", "black-box-wins"):
         assert "not applicable" not in table[check], table[check]
     assert "not applicable" in table["budget-too-small"]
+
+
+def test_a_users_own_model_is_given_again(tmp_path: Path, bench: Bench) -> None:
+    """The nearest class mean at a budget that it mostly withstands: nothing is wrong with that."""
+    own = bring(tmp_path)
+    place = ["--results-dir", str(tmp_path / "results"), "--quiet"]
+    attack = ["--attack", "pgd", "--epsilon", "0.05", "--step-size", "0.01", "--steps", "20", "--n-test", "30"]
+    assert bench("run", *own, *attack, *place).code == 0
+    without = bench("doctor", *place)
+    assert without.code == 2
+    assert "give it with --model and --weights" in without.err
+    examined = bench("doctor", *own, *place)
+    assert (examined.code, "FLAGGED" in examined.out) == (0, False), examined.out
