@@ -48,7 +48,7 @@ def attack_notes(outcomes: pd.DataFrame, config: Any) -> list[str]:
 
 def budget_notes(config: Any) -> list[str]:
     """Steps of one size that do not span the ball, or leap over it: both overstate robustness."""
-    if not hasattr(config, "step_size"):
+    if getattr(config, "step_size", None) is None:  # none, or steps that span the ball by themselves
         return []
     epsilon, step_size, steps = config.epsilon, config.step_size, config.steps
     if steps * step_size < epsilon * (1 - ROUNDING):
