@@ -88,7 +88,7 @@ def _from_guides(
 
 
 def _nearest_guides(probe: WatchedProbe, images: Tensor, rows: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
-    """The nearest guide that meets the goal of each image at `rows` (m,): rows that have one, and these (k, c, h, w)."""
+    """The nearest guides that meet the goals of the images at `rows` (m,): rows that have one, and these guides."""
     guides = probe.watched.guides
     if len(rows) == 0 or len(guides.classes) == 0:
         return rows[:0], images[:0]
