@@ -1,7 +1,7 @@
 """Small watched models: a classifier, and a detector with or without gradients."""
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from attacks.goal import Logits
 from attacks.watched import Guides, Seen
@@ -36,11 +36,11 @@ class SmallWatched:
         self._noise = noise
         self._generator = Generator().manual_seed(0)
         with torch.no_grad():
-            logits = logits_of(guides)
+            logits = logits_of(guides).float()
         self.guides = Guides(images=guides, classes=logits.argmax(dim=1), representations=logits)
 
     def __call__(self, images: Tensor) -> Seen:
-        logits = self.logits_of(images)
+        logits = self.logits_of(images).float()
         suspicion = (images * self.direction).flatten(1).sum(dim=1) - self.threshold
         if self._noise:
             suspicion = suspicion + self._noise * torch.randn(len(images), generator=self._generator)
@@ -50,7 +50,7 @@ class SmallWatched:
 
 
 def watched_by_brightness(
-    model: nn.Module, images: Tensor, guides: Tensor, *, is_differentiable: bool = True
+    model: Logits, images: Tensor, guides: Tensor, *, is_differentiable: bool = True
 ) -> SmallWatched:
     """A detector that suspects images brighter than the brightest of `images`."""
     direction = torch.full(images.shape[1:], 1.0)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from small_attacks import options_of, small_config
 from small_models import Recorder, draws_for, probe_for, random_images, small_network
+from small_watched import watched_by_brightness
 from torch import Tensor, nn
 
 from attacks.contract import UNTIL, AttackEntry, CraftedBatch, craft
@@ -87,7 +88,8 @@ def _run(entry: AttackEntry, case: Case, part: Tensor, **changes: object) -> Cra
     network, images, goal = case
     config = small_config(entry, **{"epsilon": EPSILON, "step_size": 0.02} | changes)
     draws = Draws(seed=5, sample_ids=1000 + part)
-    return craft(entry, network, images[part], goal.select(part), config, draws)
+    watched = watched_by_brightness(network, images, random_images(20, seed=6)) if entry.is_aware else None
+    return craft(entry, network, images[part], goal.select(part), config, draws, watched=watched)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,16 @@ input the same again, and that of its weight once more, which must not be spent.
 import pytest
 import torch
 from small_attacks import small_config
-from small_models import PIXELS, draws_for, probe_for
+from small_models import PIXELS, draws_for, probe_for, random_images
+from small_watched import watched_by_brightness
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from attacks.contract import AttackEntry
 from attacks.goal import Goal
+from attacks.probe import Probe
 from attacks.registry import ATTACKS
+from attacks.watched import WatchedProbe
 
 PASS = 2 * (PIXELS * 32 + 32 * 5)  # one way through `small_network` for one image
 
@@ -42,6 +45,13 @@ class _Meter:
         self.passes += len(gradient)
 
 
+def _probe(entry: AttackEntry, meter: _Meter, images: Tensor, goal: Goal) -> Probe:
+    if not entry.is_aware:
+        return probe_for(meter, goal)
+    watched = watched_by_brightness(meter, images, random_images(9))
+    return WatchedProbe(meter, goal, torch.arange(len(images)), watched=watched)
+
+
 @pytest.mark.parametrize("entry", list(ATTACKS), ids=lambda entry: entry.name)
 @pytest.mark.parametrize("trainable", [False, True])
 def test_no_gradient_of_a_weight_is_computed(
@@ -51,7 +61,7 @@ def test_no_gradient_of_a_weight_is_computed(
     meter = _Meter(network)
     config = small_config(entry, until="end")
     with FlopCounterMode(display=False) as counter:
-        crafted = entry.attack(probe_for(meter, goal), images, config, draws_for(14))
+        crafted = entry.attack(_probe(entry, meter, images, goal), images, config, draws_for(14))
     assert counter.get_total_flops() == meter.passes * PASS
     assert meter.passes == KNOWN.get(entry.name, meter.passes)
     assert all(parameter.grad is None for parameter in network.parameters())

@@ -147,7 +147,7 @@ def test_a_second_run_reads_the_record_and_makes_nothing(finished: Finished, mon
     def refuse(*_arguments: object, **_more: object) -> None:
         raise AssertionError("made again")
 
-    for place in ("pipeline.fit_classifier", "fitting._train", "crafting.craft", "evaluate_detector.judge"):
+    for place in ("pipeline.fit_classifier", "fitting._train", "crafting.craft", "trained_detector.judge"):
         monkeypatch.setattr(f"bench.{place}", refuse)
     assert run(results_dir=finished.results_dir, **ER) == [finished.records["er1"]]
     again = run(results_dir=finished.results_dir, defense=["kd", "lid"], **DETECTION)
