@@ -114,6 +114,8 @@ def _check_numbers(request: Request) -> None:
         value = getattr(request, name)
         if value is not None and value < 1:
             raise RequestError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    if request.options.get("epochs", 1) < 1:
+        raise RequestError(f"--epochs must be at least 1, got {request.options['epochs']}")
     if request.n_fit is not None and request.n_fit < FOLDS:
         raise RequestError(
             f"--n-fit must be at least {FOLDS}, one a fold of the logistic regression, got {request.n_fit}"

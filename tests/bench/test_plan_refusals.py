@@ -47,6 +47,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"n_test": 0}, r"--n-test must be at least 1, got 0"),
     ({"n_fit": 4}, r"--n-fit must be at least 5, one a fold of .*, got 4"),
     ({"n_train": -5}, r"--n-train must be at least 1"),
+    ({"epochs": 0}, r"--epochs must be at least 1, got 0"),
     ({"seed": -1}, r"--seed must lie between 0 and 4294967295, got -1"),
     ({"seed": 10**23}, r"--seed must lie between 0 and 4294967295"),
     ({"n_train": 1298}, r"--n-train 1298 is more than the 1297 training images of digits"),
