@@ -112,13 +112,13 @@ Expectation = Annotated[
     option(ATTACK, "Attacks on detectors: looks averaged a step, for defenses that draw at random (default 1).", "INT"),
 ]
 Confidence = Annotated[
-    str | None, option(ATTACK, "cw, attacks on detectors: kappa, the logit margin to reach (default 0).", "FLOAT")
+    str | None, option(ATTACK, "cw, adaptive and its members: kappa, the logit margin to reach (default 0).", "FLOAT")
 ]
 MaxL2 = Annotated[
     str | None,
     option(
         ATTACK,
-        "cw, cw-detector: farther images count as not found. adaptive: its L2 budget (default 4.85 on digits and "
+        "cw: farther images count as not found. adaptive: its L2 budget beside epsilon (default 4.85 on digits and "
         "MNIST, 0.96 on cifar10).",
         "FLOAT",
     ),
