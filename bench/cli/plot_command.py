@@ -10,7 +10,11 @@ from bench.cli import run_options as options
 
 def plot_command(
     picture: Annotated[
-        str, typer.Argument(help="roc: ROC curves. scores: histograms of what detectors say.", metavar="roc|scores")
+        str,
+        typer.Argument(
+            help="roc: ROC curves. scores: histograms of what detectors say. budget: success by budget.",
+            metavar="roc|scores|budget",
+        ),
     ],
     runs: Annotated[
         list[str] | None,

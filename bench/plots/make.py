@@ -31,14 +31,20 @@ def _scores(exposure: "Exposure") -> "Figure":
     return draw_scores(exposure)
 
 
-PICTURES: Mapping[str, Callable[["Exposure"], "Figure"]] = {"roc": _roc, "scores": _scores}
+def _budget(exposure: "Exposure") -> "Figure":
+    from bench.plots.budget import draw_budget
+
+    return draw_budget(exposure)
+
+
+PICTURES: Mapping[str, Callable[["Exposure"], "Figure"]] = {"roc": _roc, "scores": _scores, "budget": _budget}
 
 
 def plot(picture: str, *runs: str, results_dir: str | Path = "results", out: str | Path | None = None) -> list[Path]:
     """Draw the finished runs of detectors, and return the files, PNG and PDF.
 
     Args:
-        picture: "roc" (ROC curves) or "scores" (histograms of the log-odds).
+        picture: "roc" (ROC curves), "scores" (histograms of the log-odds) or "budget" (success by budget).
         *runs: hashes, their first digits, or paths of records; all below `results_dir` when left out.
         results_dir: where the records are.
         out: the folder to write to; `plots` below `results_dir` when None.

@@ -58,7 +58,7 @@ def _won_by_flagging(case: Case) -> Evidence | None:
     if share.value is None or share.value <= MOST_FALSE_POSITIVES:
         return None
     return Evidence(
-        sentence=f"the detector flags {len(flagged)} of {len(judged)} clean and noisy images ({share.value:.0%}), so "
+        sentence=f"the detector flags {len(flagged)} of {len(judged)} clean and noisy images ({share.value:.1%}), so "
         "ACC-COM counts alarms that it gives to anything",
         images=tuple(dict.fromkeys(flagged["sample_id"].tolist())),
         numbers={"flagged": float(len(flagged)), "n": float(len(judged))},
