@@ -1,26 +1,18 @@
 """`bench doctor`: every sanity check on a record."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from bench.cli import record_options as given
 from bench.cli import run_options as options
 
 
 def doctor_command(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(help="Run hashes, their first digits, or paths of records; all when left out."),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="The model that records of a user's own model are about.", metavar="FILE.py:NAME"),
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="Its weights.", metavar="FILE")] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Your copy of the images of records of folder:PATH.", metavar="PATH")
-    ] = None,
+    runs: given.Runs = None,
+    model: given.Model = None,
+    weights: given.Weights = None,
+    folder: given.Folder = None,
     device: options.Device = "auto",
     data_dir: options.DataDir = Path("data"),
     results_dir: options.ResultsDir = Path("results"),
@@ -32,7 +24,7 @@ def doctor_command(
     Nothing is trained. It leaves doctor.json beside the record; tables mark what it flags. Exits with 1 when anything
     is flagged, with 2 when data are missing.
 
-    Example: bench doctor 4ed93d6c
+    Example: bench doctor d55387e0
     """
     from bench.api import doctor
     from bench.cli.doctor_output import show_diagnoses

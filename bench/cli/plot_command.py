@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import record_options as given
 from bench.cli import run_options as options
 
 
@@ -16,10 +17,7 @@ def plot_command(
             metavar="roc|scores|budget",
         ),
     ],
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(help="Run hashes, their first digits, or paths of records; all when left out."),
-    ] = None,
+    runs: given.Runs = None,
     out: Annotated[
         Path | None, typer.Option(help="The folder to write to; plots in the results folder when left out.")
     ] = None,

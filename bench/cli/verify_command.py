@@ -6,25 +6,18 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import record_options as given
 from bench.cli import run_options as options
 
 
 def verify_command(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(help="Run hashes, their first digits, or paths of records; all when left out."),
-    ] = None,
+    runs: given.Runs = None,
     archive: Annotated[
         Path | None, typer.Option(help="Verify what is in this archive (`bench store export`).", metavar="FILE")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="The model that records of a user's own model are about.", metavar="FILE.py:NAME"),
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="Its weights.", metavar="FILE")] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Your copy of the images of records of folder:PATH.", metavar="PATH")
-    ] = None,
+    model: given.Model = None,
+    weights: given.Weights = None,
+    folder: given.Folder = None,
     device: options.Device = "auto",
     data_dir: options.DataDir = Path("data"),
     download: options.Download = False,

@@ -14,6 +14,7 @@ from attacks.errors import RequestError
 from bench.outcomes import select
 from bench.plots.colors import COLORS
 from bench.plots.exposure import Exposure, Floats
+from bench.plots.legend import legend_below
 from bench.record import Record
 from bench.tables.detector_runs import ADAPTIVE, threat_of
 
@@ -113,13 +114,4 @@ def _finish(axes: Axes, budget: str) -> None:
     axes.set_ylabel("misled and not flagged at 5 % FPR", fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(color="0.9", linewidth=0.6)
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(-0.02, -0.2),
-        fontsize=7,
-        frameon=False,
-        handlelength=3,
-        title="solid: oblivious, dashed: adaptive",
-        title_fontsize=7,
-        alignment="left",
-    )
+    legend_below(axes, "solid: oblivious, dashed: adaptive")

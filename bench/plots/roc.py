@@ -14,6 +14,7 @@ from sklearn.metrics import roc_curve
 from attacks.errors import RequestError
 from bench.plots.colors import COLORS
 from bench.plots.exposure import Exposure, Floats
+from bench.plots.legend import legend_below
 from bench.record import Record
 from bench.tables.detector_runs import ADAPTIVE, threat_of
 
@@ -113,13 +114,4 @@ def _finish(axes: Axes, lowest: float, *, title: str) -> None:
     axes.set_ylabel("true positive rate", fontsize=8)
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=7)
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(-0.02, -0.2),
-        fontsize=7,
-        frameon=False,
-        handlelength=3,
-        title="n: clean + adversarial images",
-        title_fontsize=7,
-        alignment="left",
-    )
+    legend_below(axes, "n: clean + adversarial images")

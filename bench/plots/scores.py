@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from bench.plots.colors import BLUE, GREEN, SKY, VERMILION
 from bench.plots.exposure import Exposure, Floats
+from bench.plots.legend import legend_below
 from bench.tables.detector_runs import ADAPTIVE, OBLIVIOUS, DetectorRuns
 
 BINS = 20
@@ -67,15 +68,7 @@ def _panel(axes: Axes, exposure: Exposure, detector: DetectorRuns) -> None:
     axes.set_xlabel("log-odds of being adversarial", fontsize=8)
     axes.set_ylabel("share of images", fontsize=8)
     axes.tick_params(labelsize=7)
-    axes.legend(
-        loc="upper left",
-        bbox_to_anchor=(-0.02, -0.2),
-        fontsize=7,
-        frameon=False,
-        title="n: images; the outer bars hold all beyond them",
-        title_fontsize=7,
-        alignment="left",
-    )
+    legend_below(axes, "n: images; the outer bars hold all beyond them")
 
 
 def _bars(exposure: Exposure, detector: DetectorRuns) -> list[Bars]:
