@@ -16,9 +16,10 @@ from bench.plots.colors import COLORS
 from bench.plots.exposure import Exposure, Floats
 from bench.plots.legend import legend_below
 from bench.record import Record
-from bench.tables.detector_runs import ADAPTIVE, threat_of
+from bench.tables.detector_runs import ADAPTIVE, THREATS, threat_of
 
 WIDTH, HEIGHT, LINE = 3.5, 2.7, 0.17  # inches, of a panel and of a line of its legend
+WIDTHS = (1.8, 0.7)  # points, of a detector's first attack of a threat, and of its others
 LINF, L2 = "L-infinity budget ε (pixel units)", "L2 distance (pixel units)"
 
 
@@ -53,8 +54,12 @@ def draw_budget(exposure: Exposure) -> Figure:
                 for attack, runs in in_balls[place].items():
                     _draw_points(axes, f"{detector.name}: {attack}", runs, COLORS[place])
             else:
+                drawn = dict.fromkeys(THREATS, 0)
                 for run in nearest[place]:
-                    _draw_curve(axes, exposure, f"{detector.name}: {exposure.attacks[run.run_id]}", run, COLORS[place])
+                    label = f"{detector.name}: {exposure.attacks[run.run_id]}"
+                    width = WIDTHS[min(drawn[threat_of(run)], len(WIDTHS) - 1)]
+                    drawn[threat_of(run)] += 1
+                    _draw_curve(axes, exposure, label, run, COLORS[place], width)
         _finish(axes, budget)
     return figure
 
@@ -90,14 +95,14 @@ def _draw_points(axes: Axes, label: str, runs: Sequence[Record], color: str) -> 
     axes.fill_between(epsilons, low, high, color=color, alpha=0.12, linewidth=0)
 
 
-def _draw_curve(axes: Axes, exposure: Exposure, label: str, run: Record, color: str) -> None:
+def _draw_curve(axes: Axes, exposure: Exposure, label: str, run: Record, color: str, width: float) -> None:
     distances, shares = passes_within(exposure, run)
     axes.step(
         np.r_[0.0, distances],
         np.r_[0.0, shares],
         where="post",
         color=color,
-        linewidth=1.3,
+        linewidth=width,
         linestyle=_style(run),
         label=label,
     )
