@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/what-the-paper-leaves-open.md",
     "docs/verifying.md",
     "docs/threats.md",
+    "docs/adaptive.md",
     "docs/sanity.md",
 )
 OTHER_PROGRAMS = {"--strict"}  # mypy's
