@@ -52,7 +52,7 @@ def evaluate_detector(studio: Studio, detector_spec: DetectorSpec, sets: Sets, c
         detector=_description(trained, noise) | _threat(guard),
         notes=attack_notes(outcomes, spec.attack_config)
         + vanishing_note(outcomes, follows_gradients=entry.follows_gradients)
-        + _guard_note(guard)
+        + _guard_note(guard, has_members=bool(entry.members))
         + _floor_note(spec, outcomes)
         + _direction_note(trained.decision, trained.detector.score_names)
         + _noise_notes(noise),
@@ -99,8 +99,8 @@ def _threat(guard: Guard | None) -> dict[str, Any]:
     }
 
 
-def _guard_note(guard: Guard | None) -> list[str]:
-    if guard is None or guard.watched.is_differentiable:
+def _guard_note(guard: Guard | None, *, has_members: bool) -> list[str]:
+    if guard is None or guard.watched.is_differentiable or not has_members:
         return []
     return [
         "the detector's score offers no gradients: it was attacked by transfer, by Square on the joint decision and by "

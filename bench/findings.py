@@ -5,6 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from attacks.adaptive import AdaptiveConfig
+from attacks.match import MatchConfig
+from attacks.pgd_detector import FIRST_STEP, PgdDetectorConfig
 from attacks.probe import Trace
 from bench.judge import Exhibit
 from bench.outcomes import select
@@ -47,14 +50,17 @@ def attack_notes(outcomes: pd.DataFrame, config: Any) -> list[str]:
 
 
 def budget_notes(config: Any) -> list[str]:
-    """Steps of one size that do not span the ball, or leap over it: both overstate robustness."""
-    if getattr(config, "step_size", None) is None:  # none, or steps that span the ball by themselves
+    """Steps that do not span the ball, or leap over it: both overstate robustness."""
+    falls = isinstance(config, PgdDetectorConfig | MatchConfig | AdaptiveConfig)  # to zero, half as long on average
+    if not falls and not hasattr(config, "step_size"):
         return []
-    epsilon, step_size, steps = config.epsilon, config.step_size, config.steps
-    if steps * step_size < epsilon * (1 - ROUNDING):
+    epsilon, steps, given = config.epsilon, config.steps, getattr(config, "step_size", None)
+    step_size = FIRST_STEP * epsilon if given is None else given
+    reach = step_size * (steps + 1) / 2 if falls else step_size * steps
+    if reach < epsilon * (1 - ROUNDING):
         return [
-            f"{steps} steps of {step_size:g} reach {steps * step_size:g} of epsilon {epsilon:g}: robustness is "
-            "overstated; raise --steps or --step-size"
+            f"{steps} steps of {step_size:g}{', falling to zero,' if falls else ''} reach {reach:g} of epsilon "
+            f"{epsilon:g}: robustness is overstated; raise --steps or --step-size"
         ]
     if step_size > 2 * epsilon * (1 + ROUNDING):
         return [

@@ -22,7 +22,7 @@ def logits_of_all(classifier: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ModelError: not even one image fits.
     """
-    with torch.inference_mode(), running_in("float32", images.device):
+    with torch.no_grad(), running_in("float32", images.device):  # models that purify images need gradients inside
         batch = _sizes.setdefault(classifier, BatchSize(BATCH_CUDA if images.is_cuda else BATCH))
         parts = batch.run(lambda part: classifier(images[part]), len(images), under="prediction")
         logits = parts or [classifier(images)]  # no images still have logits (0, classes)

@@ -36,7 +36,7 @@ def _shown(console: Console, diagnosis: "Diagnosis") -> "Diagnosis":
         return diagnosis
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("check", "verdict", "evidence"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title == "check")
     for verdict in diagnosis.verdicts:
         table.add_row(verdict.check, verdict.status, escape(printable(_evidence(verdict))))
     console.print(head, style="bold")

@@ -114,4 +114,4 @@ def _finish(axes: Axes, lowest: float, *, title: str) -> None:
     axes.set_ylabel("true positive rate", fontsize=8)
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=7)
-    legend_below(axes, "n: clean + adversarial images")
+    legend_below(axes, "solid: oblivious, dashed: adaptive; n: clean + adversarial")

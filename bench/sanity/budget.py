@@ -28,6 +28,7 @@ from bench.sanity.contract import DOCTOR, Case, Check, Evidence
 LAST = 0.25  # of the steps, in which the margin should be at rest
 MOST_RISE = 0.15  # of the whole rise, in the last quarter; a steady climb has 0.25 there
 MOST_FURTHER_RISE = 0.5  # of the whole rise, with twice the steps; a steady climb has 1 there
+LEAST_GAIN = 0.1  # of what is missing to the boundary, with twice the steps; less would change no outcome
 STANDARD_ERRORS = 2.6  # 99 % that the mean still rises
 LEAST_IMAGES = 5  # below it a mean says little
 FEW = 16  # images attacked again by the run's own attack
@@ -39,8 +40,10 @@ def _short_steps(case: Case) -> Evidence | None:
     notes = budget_notes(case.config)
     if not notes:
         return None
-    names = ("epsilon", "step_size", "steps")
-    return Evidence(sentence=notes[0], numbers={name: float(getattr(case.config, name)) for name in names})
+    numbers = {name: getattr(case.config, name, None) for name in ("epsilon", "step_size", "steps")}
+    return Evidence(
+        sentence=notes[0], numbers={name: float(told) for name, told in numbers.items() if told is not None}
+    )
 
 
 def _too_small(case: Case) -> Evidence | None:
@@ -101,7 +104,8 @@ def _still_rises(case: Case) -> Evidence | None:
     if float(late.mean()) <= STANDARD_ERRORS * error or float(late.mean()) <= MOST_RISE * float(whole.mean()):
         return None
     further = climb(case, doubled(case)).margin[~result.success][:, -1] - margin[:, -1]
-    if float(further.mean()) <= MOST_FURTHER_RISE * float(whole.mean()):
+    missing = float(-margin[:, -1].mean())  # to the boundary
+    if float(further.mean()) <= max(MOST_FURTHER_RISE * float(whole.mean()), LEAST_GAIN * missing):
         return None
     return Evidence(
         sentence=f"over the last quarter of {steps} steps the margin of the {len(margin)} images that withstand still "
@@ -153,7 +157,7 @@ TOO_SMALL = Check(
     name="budget-too-small",
     summary="twice the steps, or a second restart, break more images than the interval allows",
     source="Carlini et al. 2019, arXiv:1902.06705, section 4.3",
-    advice="Raise --steps and --restarts until the success rate no longer changes.",
+    advice="Take more steps and restarts (pgd, or auto) until the success rate no longer changes.",
     find=_too_small,
     excused=_nothing_to_compare,
     cost=DOCTOR,

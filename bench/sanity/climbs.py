@@ -10,10 +10,12 @@ from attacks.contract import AttackEntry, craft
 from attacks.draws import Draws
 from attacks.goal import Goal
 from attacks.pgd import PGD, PgdConfig
+from bench.metrics.changes import mcnemar
 from bench.metrics.rates import rate
 from bench.sanity.contract import Case
 
 MOST_IMAGES = 50
+LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,13 @@ def attack_with(case: Case, entry: AttackEntry, config: Any, places: Tensor, *, 
 
 
 def is_beyond(before: Tensor, after: Tensor) -> bool:
-    """Whether the share of successes after, (m,) bool, lies outside the Wilson interval of that before."""
+    """Whether the successes after, (m,) bool, differ from those before by more than chance.
+
+    Their share lies outside the Wilson interval before, and McNemar's exact test on the same images gives p < 0.05: one
+    image more of few is no evidence.
+    """
+    if mcnemar(int((before & ~after).sum()), int((after & ~before).sum())) >= LEVEL:
+        return False
     told = rate(int(before.sum()), len(before))
     share = float(after.float().mean())
     return told.low is not None and told.high is not None and not told.low <= share <= told.high

@@ -15,6 +15,8 @@ from bench.threats import Threat
 DEFAULT, DOCTOR = "default", "doctor"
 UNDER_ATTACK = ("robust_accuracy", "acc_com", "success_rate_at_5_fpr", "attack_success_rate")
 Made = TypeVar("Made")
+Passed = dict[int, bool]
+"""By index in the test split: the attacked image misleads the classifier and passes the detector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class Case:
     classes: how many there are; seed: of the run.
     is_watched: a detector stands before the model.
     surrogate: another network for the same images, undefended; None where there is none.
+    rivals: for a detector, by name, what attacks achieved that know nothing of it.
     """
 
     model: nn.Module
@@ -80,6 +83,7 @@ class Case:
     seed: int
     is_watched: bool
     surrogate: nn.Module | None = None
+    rivals: tuple[tuple[str, Passed], ...] = ()
     _kept: dict[Any, Any] = field(default_factory=dict)
 
     def once(self, key: Any, make: Callable[[], Made]) -> Made:

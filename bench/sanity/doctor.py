@@ -7,18 +7,20 @@ from pathlib import Path
 
 from torch import nn
 
-from attacks.errors import DamagedError, DataError, ErbenchError, RequestError
+from attacks.errors import DataError, ErbenchError, RequestError
 from bench.pipeline import evaluate
-from bench.record import Record, load_outcomes, read_record
-from bench.sanity.contract import Case
+from bench.record import Record, load_outcomes, load_record, read_record
+from bench.sanity.contract import Case, Passed
 from bench.sanity.diagnosis import DIAGNOSIS, save_diagnosis
 from bench.sanity.examine import FLAGGED, Verdict, case_of, examine
 from bench.sanity.registry import CHECKS
+from bench.sanity.rivals import passes_of
 from bench.stations import Clock
 from bench.storage.needs import store_beside
 from bench.storage.store import Store
+from bench.tables.detector_runs import OBLIVIOUS, detector_runs, threat_of
 from bench.verification.spec_reading import read_spec
-from bench.verification.stored_studio import StoredStudio, restore_classifier
+from bench.verification.stored_studio import NotStoredError, StoredStudio, restore_classifier
 from bench.verification.verify import Verifier
 
 SURROGATE = "standard"
@@ -86,7 +88,6 @@ def diagnose(folder: Path, store: Store, verifier: Verifier) -> Diagnosis:
     with verifier.workspace.progress.task(f"opening {record.label}", 1) as opening:
         case = _open(record, folder, store, verifier)
         opening.advance()
-    # , folder, store, verifier)
     verdicts = []
     with verifier.workspace.progress.task(f"examining {record.label}", len(CHECKS)) as task:
         for verdict in examine(case, CHECKS):
@@ -97,16 +98,30 @@ def diagnose(folder: Path, store: Store, verifier: Verifier) -> Diagnosis:
 
 
 def _open(record: Record, folder: Path, store: Store, verifier: Verifier) -> Case:
-    studio = verifier.open_studio(record, folder, store)
     try:
+        studio = verifier.open_studio(record, folder, store)
         findings = evaluate(studio, Clock())
-    except DamagedError:
-        raise
-    except DataError as error:  # pruned images, or a detector; today's command would find the record and make nothing
+    except NotStoredError as error:  # pruned; today's command would find the record and make nothing
         missing = str(error).partition(";")[0]
-        raise DataError(f"{missing}; to craft it again remove {folder} and run: {record.command}") from error
+        place = verifier.workspace.results_dir
+        where = "" if place == Path("results") else f" --results-dir {place}"
+        raise DataError(f"{missing}; to craft it again remove {folder} and run: {record.command}{where}") from error
     surrogate = _surrogate(record, studio)
-    return case_of(studio, findings.exhibits, load_outcomes(folder), record.metrics, surrogate=surrogate)
+    rivals = tuple(_rivals(record, folder))
+    outcomes = load_outcomes(folder)
+    return case_of(studio, findings.exhibits, outcomes, record.metrics, surrogate=surrogate, rivals=rivals)
+
+
+def _rivals(record: Record, folder: Path) -> Iterator[tuple[str, Passed]]:
+    """What attacks achieved on the same detector that know nothing of it, in the runs beside an adaptive one."""
+    if not record.spec["detector"] or threat_of(record) == OBLIVIOUS:
+        return
+    for path in sorted(folder.parent.glob("*/record.json")):
+        other = load_record(path.parent)
+        if other is None or other.status != "done" or not other.spec["detector"] or threat_of(other) != OBLIVIOUS:
+            continue
+        if len(detector_runs([record, other])) == 1:
+            yield other.label, passes_of(load_outcomes(path.parent), other.number("threshold_at_5_fpr"))
 
 
 def _surrogate(record: Record, studio: StoredStudio) -> nn.Module | None:

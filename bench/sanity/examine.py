@@ -12,7 +12,7 @@ from bench.canonical import plain
 from bench.exhibits import Studio
 from bench.fitting import training_part
 from bench.judge import Exhibit
-from bench.sanity.contract import Case, Check, Flag
+from bench.sanity.contract import Case, Check, Flag, Passed
 from bench.sanity.registry import DEFAULTS
 from bench.threats import THREATS
 from defenses.classifiers.user_model import USER_MODEL
@@ -42,6 +42,7 @@ def case_of(
     metrics: dict[str, Any],
     *,
     surrogate: nn.Module | None = None,
+    rivals: tuple[tuple[str, Passed], ...] = (),
 ) -> Case:
     """An evaluation, ready for examination.
 
@@ -51,6 +52,7 @@ def case_of(
         outcomes: its rows.
         metrics: its numbers.
         surrogate: an undefended network of the same images, for transfer.
+        rivals: of a detector, see `Case`.
     """
     spec, clean, attacked = studio.spec, exhibits[0], exhibits[-1]
     assert attacked.goal is not None
@@ -75,6 +77,7 @@ def case_of(
         seed=spec.seed,
         is_watched=spec.detector is not None,
         surrogate=surrogate,
+        rivals=rivals,
     )
 
 

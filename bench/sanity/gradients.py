@@ -114,12 +114,18 @@ def _misleading(case: Case) -> Evidence | None:
     )
 
 
+def _follows_none(case: Case) -> str:
+    is_blind = not case.entry.follows_gradients and not case.entry.members
+    return "the attack follows no gradients" if is_blind else ""
+
+
 VANISHING = Check(
     name="vanishing-gradients",
     summary="the loss gradient is exactly zero for more than a tenth of the images",
     source="Athalye et al. 2018, arXiv:1802.00420, section 3; AutoAttack's code",
     advice="Attack with a loss that large logits do not flatten (--attack apgd-dlr) and without gradients (square).",
     find=_vanishing,
+    excused=_follows_none,
 )
 EXPLODING = Check(
     name="exploding-gradients",
@@ -127,6 +133,7 @@ EXPLODING = Check(
     source="Athalye et al. 2018, arXiv:1802.00420, section 3",
     advice="Scale the logits down, replace what makes the gradients explode by something smooth (BPDA), attack again.",
     find=_exploding,
+    excused=_follows_none,
 )
 MISLEADING = Check(
     name="misleading-gradients",
@@ -134,5 +141,6 @@ MISLEADING = Check(
     source="Athalye et al. 2018, arXiv:1802.00420, section 3.1 (shattered gradients)",
     advice="Look for detached, rounded or replaced layers; differentiate a smooth stand-in (BPDA) or take square.",
     find=_misleading,
+    excused=_follows_none,
 )
 CHECKS = (VANISHING, EXPLODING, MISLEADING)

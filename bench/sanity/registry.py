@@ -1,9 +1,9 @@
 """Every sanity check, in one table: the cheap ones of every run first."""
 
-from bench.sanity import black_box, budget, data, gradients, outputs, rows, trends
+from bench.sanity import black_box, budget, data, gradients, outputs, rivals, rows, trends
 from bench.sanity.contract import DEFAULT, Check
 
-MODULES = (outputs, gradients, rows, data, budget, trends, black_box)
+MODULES = (outputs, gradients, rows, data, budget, trends, black_box, rivals)
 CHECKS: tuple[Check, ...] = tuple(
     sorted((check for module in MODULES for check in module.CHECKS), key=lambda check: check.cost != DEFAULT)
 )

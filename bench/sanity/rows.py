@@ -55,7 +55,9 @@ def _won_by_flagging(case: Case) -> Evidence | None:
     judged = judged[judged["judged"]]
     flagged = judged[judged["flagged"]]
     share = rate(len(flagged), len(judged))
-    if share.value is None or share.value <= MOST_FALSE_POSITIVES:
+    attacked = select(case.outcomes, kind="adversarial")
+    bought = int((attacked["judged"] & attacked["flagged"]).sum())
+    if share.value is None or share.value <= MOST_FALSE_POSITIVES or not bought:
         return None
     return Evidence(
         sentence=f"the detector flags {len(flagged)} of {len(judged)} clean and noisy images ({share.value:.1%}), so "
@@ -139,7 +141,7 @@ EIGHT_BITS = Check(
     name="eight-bit",
     summary="more than a tenth of the successes are lost when pixels are rounded to 8 bits",
     source="Carlini et al. 2019, arXiv:1902.06705, section 4; Carlini & Wagner 2017, arXiv:1608.04644, section V.C",
-    advice="Ask for a margin that survives rounding (--confidence 1, a larger epsilon), or say that images are float.",
+    advice="Take every step (--full), a larger epsilon or a --confidence, or say that images are floats alone.",
     find=_eight_bits,
     excused=_at_the_boundary,
 )

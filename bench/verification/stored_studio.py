@@ -33,6 +33,10 @@ class DisagreementError(ErbenchError):
     exit_code = 1
 
 
+class NotStoredError(DataError):
+    """A stored thing that a record needs is not there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStudio(Studio):
     """Everything images are read with in one run.
@@ -134,13 +138,14 @@ def require_item(store: Store, kind: str, key: Any) -> Item:
     """A stored thing.
 
     Raises:
-        DataError: it is not there; as `DamagedError` when it is not what was stored.
+        NotStoredError: it is not there.
+        DamagedError: it is not what was stored.
     """
     if not isinstance(key, str) or not KEY.fullmatch(key):
         raise DisagreementError(f"the record names one of its {kind} by something that is no key")
     item = store.read(kind, key)
     if item is None:
-        raise DataError(f"{kind}/{key} is not in {store.root}; run it again, or ask for an archive that has it")
+        raise NotStoredError(f"{kind}/{key} is not in {store.root}; run it again, or ask for an archive that has it")
     return item
 
 

@@ -16,12 +16,14 @@ from attacks.contract import AttackEntry
 from attacks.draws import Draws
 from attacks.losses import cross_entropy_loss
 from attacks.pgd import PgdConfig
+from attacks.pgd_detector import PGD_SELECTIVE
 from attacks.probe import Probe
 from bench.datasets.contract import Split
 from bench.metrics.detection import threshold_at
 from bench.sanity import black_box
 from bench.sanity.contract import Case
 from bench.sanity.registry import CHECKS
+from bench.sanity.rivals import passes_of
 
 WIDE = PgdConfig(epsilon=0.6, step_size=0.03, steps=20)
 
@@ -156,6 +158,15 @@ def without_gradients() -> Case:
     return around(quantized)
 
 
+def beaten_by_an_oblivious_attack(*, lost: int = 20) -> Case:
+    """An attack that knows the detector, and one that does not, which passes on `lost` images more."""
+    case = watched()
+    own = passes_of(case.outcomes, case.metrics["threshold_at_5_fpr"])
+    fooled = {image for image, passes in own.items() if not passes}
+    rival = {image: passes or image in sorted(fooled)[:lost] for image, passes in own.items()}
+    return replace(case, entry=PGD_SELECTIVE, rivals=(("er1 · pgd", rival),), _kept={})
+
+
 TRAPS = {
     "saturated logits": Trap(
         flag="vanishing-gradients", broken=lambda: around(lambda network, images: 1e5 * network(images))
@@ -202,6 +213,11 @@ TRAPS = {
     "an attack on the predicted label": Trap(flag="attack-on-prediction", broken=on_predictions),
     "success below one gray level": Trap(flag="eight-bit", broken=below_gray_levels),
     "test images in the training set": Trap(flag="seen-in-training", broken=seen),
+    "an attack that knows the detector and loses": Trap(
+        flag="oblivious-wins",
+        broken=beaten_by_an_oblivious_attack,
+        twin=lambda: beaten_by_an_oblivious_attack(lost=2),
+    ),
     "steps that do not span the ball": Trap(
         flag="steps-too-short",
         broken=lambda: case_of_model(trained(), config=PgdConfig(epsilon=0.1, step_size=0.01, steps=1)),
