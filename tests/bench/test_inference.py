@@ -75,3 +75,25 @@ def test_logits_that_are_not_finite_name_ten_images_at_most() -> None:
     logits[10:] = torch.inf
     with pytest.raises(ModelError, match="for test images 4, 9, 10, 11, 12, 13, 14, 15, 16, 17 and 12 more"):
         require_finite_logits(logits, torch.arange(30))
+
+
+class Purifying(nn.Module):
+    """It moves every image along a gradient of its own before it looks at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = network()
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.enable_grad():
+            moved = images.detach().clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.network(moved).logsumexp(dim=1).sum(), moved)
+        logits: Tensor = self.network(images - 0.1 * gradient)
+        return logits
+
+
+def test_a_model_that_follows_gradients_of_its_own_can_be_asked() -> None:
+    images = digits().test.images(slice(5))
+    logits = logits_of_all(Purifying().eval(), images)
+    assert not logits.requires_grad
+    assert not torch.allclose(logits, logits_of_all(network(), images))
