@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import end, start
+from processes import end, hear_interrupts, start
 
 from bench.cli import interruption
 from bench.record import load_records
@@ -135,7 +135,13 @@ def test_whatever_the_program_is_at_it_ends_with_one_line(reaction: str) -> None
         "    except KeyboardInterrupt as error:\n"
         f"        {reaction}\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509  # no thread holds a lock here
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     sent = time.monotonic()
