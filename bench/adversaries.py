@@ -6,7 +6,7 @@ Source: Carlini & Wagner 2017, arXiv:1705.07263, section 2.2 (zero-knowledge and
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attacks.adaptive import ADAPTIVE
+from attacks.adaptive import ADAPTIVE as ADAPTIVE_ATTACK
 from attacks.apgd import APGD_CE, APGD_DLR
 from attacks.apgd_targeted import APGD_T
 from attacks.auto import AUTO
@@ -21,16 +21,15 @@ from attacks.pgd_detector import PGD_SELECTIVE
 from attacks.registration import unknown_name
 from attacks.registry import ATTACKS
 from attacks.square import SQUARE
+from bench.spec import ADAPTIVE, OBLIVIOUS, THREATS
 from defenses.contract import DetectorEntry
 from defenses.registry import DEFENSES
 
-OBLIVIOUS, ADAPTIVE_THREAT = "oblivious", "adaptive"
-KNOWN = (OBLIVIOUS, ADAPTIVE_THREAT)
 COUNTERPARTS = {
     CW.name: CW_DETECTOR.name,
     FAB.name: CW_DETECTOR.name,
     SQUARE.name: SQUARE_DETECTOR.name,
-    AUTO.name: ADAPTIVE.name,
+    AUTO.name: ADAPTIVE_ATTACK.name,
 } | dict.fromkeys((entry.name for entry in (FGSM, PGD, APGD_CE, APGD_DLR, APGD_T)), PGD_SELECTIVE.name)
 """What an attack becomes in the hands of somebody who knows the detector."""
 
@@ -43,10 +42,10 @@ def with_attack(values: Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[An
     """
     threats = values.get("threat", ())
     for threat in threats:
-        if threat not in KNOWN:
-            raise RequestError(unknown_name("threat", threat, list(KNOWN)))
-    if list(threats) == [ADAPTIVE_THREAT] and not values.get("attack"):
-        return dict(values) | {"attack": [ADAPTIVE.name]}
+        if threat not in THREATS:
+            raise RequestError(unknown_name("threat", threat, list(THREATS)))
+    if list(threats) == [ADAPTIVE] and not values.get("attack"):
+        return dict(values) | {"attack": [ADAPTIVE_ATTACK.name]}
     return values
 
 
@@ -54,7 +53,7 @@ def attack_under(threat: str | None, defense_name: str, attack_name: str) -> str
     """The attack that a threat makes of the named one; None where the two do not go together.
 
     Args:
-        threat: one of `KNOWN`; None takes the attack as it is.
+        threat: one of `THREATS`; None takes the attack as it is.
         defense_name: registered; a bare classifier has no detector that could be known.
         attack_name: registered.
 
@@ -71,7 +70,9 @@ def attack_under(threat: str | None, defense_name: str, attack_name: str) -> str
     if entry.is_aware:
         return attack_name
     if attack_name not in COUNTERPARTS:
-        raise RequestError(f"--threat adaptive knows no counterpart of {attack_name}; take --attack {ADAPTIVE.name}")
+        raise RequestError(
+            f"--threat adaptive knows no counterpart of {attack_name}; take --attack {ADAPTIVE_ATTACK.name}"
+        )
     return COUNTERPARTS[attack_name]
 
 

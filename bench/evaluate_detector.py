@@ -17,7 +17,7 @@ from bench.metrics.detection import Metrics, detection_metrics
 from bench.order import Guard
 from bench.outcomes import select, stacked
 from bench.protocol import Sets
-from bench.spec import DetectorSpec, RunSpec
+from bench.spec import ADAPTIVE, DetectorSpec, RunSpec
 from bench.stations import Clock
 from bench.trained_detector import TrainedDetector, judge_set, train_detector
 from bench.vanishing import vanishing_metrics, vanishing_note, with_gradients
@@ -91,7 +91,7 @@ def _threat(guard: Guard | None) -> dict[str, Any]:
     if guard is None:
         return {}
     return {
-        "threat": "adaptive",
+        "threat": ADAPTIVE,
         "has_gradients": guard.watched.is_differentiable,
         "threshold_log_odds": guard.identity["threshold"],
         "spread_log_odds": guard.identity["spread"],

@@ -132,10 +132,14 @@ def help_with(cell: Cell, workspace: Workspace) -> None:
     """Craft those of a cell's images that nobody works on, while another process has its claim."""
     studio = open_studio(cell, workspace)
     sets = _sets(studio)
-    test, guard = studio.clean("test", sets.test), None
-    if detector := cell.spec.detector:
-        guard = guard_for(studio, train_detector(studio, detector, sets, Clock()), test)
-    studio.attacked(test, guard)
+    test, detector = studio.clean("test", sets.test), cell.spec.detector
+    if detector and ATTACKS.get(cell.spec.attack).is_aware:  # it meets the detector, which set I makes
+        studio.attacked(test, guard_for(studio, train_detector(studio, detector, sets, Clock()), test))
+        return
+    studio.attacked(test)
+    if detector:
+        fit = studio.clean("fit", sets.fit)
+        studio.attacked_for_training(fit, detector.train_attack, detector.train_attack_config)
 
 
 def open_studio(cell: Cell, workspace: Workspace) -> Studio:

@@ -10,6 +10,7 @@ from bench.canonical import content_hash
 
 SCHEMA = 3  # of the spec: part of every run's hash
 PROTOCOLS = ("sound", "paper")
+THREATS = OBLIVIOUS, ADAPTIVE = ("oblivious", "adaptive")  # what an attacker knows of the detector
 COUNTED = ("reached", "all")
 
 

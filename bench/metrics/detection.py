@@ -75,6 +75,11 @@ def threshold_at(clean: NDArray[np.float64], most: float) -> float:
     return float(ordered[min(allowed, len(clean) - 1)])
 
 
+def passes(attacked: pd.DataFrame, threshold: float) -> pd.Series:
+    """Which rows of attacked images mislead the classifier and are not caught at a threshold: (rows,) bool."""
+    return ~attacked["correct"] & (attacked["probability"] <= threshold)
+
+
 def _share(values: pd.Series) -> Rate:
     return rate(int(values.sum()), len(values))
 

@@ -11,12 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attacks.errors import RequestError
+from bench.metrics.detection import passes
 from bench.outcomes import select
 from bench.plots.colors import COLORS
 from bench.plots.exposure import Exposure, Floats
 from bench.plots.legend import legend_below
 from bench.record import Record
-from bench.tables.detector_runs import ADAPTIVE, THREATS, threat_of
+from bench.spec import ADAPTIVE, THREATS
+from bench.tables.detector_runs import threat_of
 
 WIDTH, HEIGHT, LINE = 3.5, 2.7, 0.17  # inches, of a panel and of a line of its legend
 WIDTHS = (1.8, 0.7)  # points, of a detector's first attack of a threat, and of its others
@@ -27,8 +29,8 @@ def passes_within(exposure: Exposure, run: Record) -> tuple[Floats, Floats]:
     """L2 distances, rising, at which one image more misleads and passes, and the share of all attacked images: (m,)."""
     rows = select(exposure.outcomes[run.run_id], kind="adversarial")
     threshold = run.number("threshold_at_5_fpr")
-    passes = ~rows["correct"] & (rows["probability"] <= (1.0 if threshold is None else threshold))
-    distances: Floats = np.sort(rows["l2"][passes].to_numpy(dtype=np.float64))
+    passing = passes(rows, 1.0 if threshold is None else threshold)
+    distances: Floats = np.sort(rows["l2"][passing].to_numpy(dtype=np.float64))
     return distances, np.arange(1, len(distances) + 1) / max(1, len(rows))
 
 

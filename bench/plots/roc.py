@@ -16,7 +16,8 @@ from bench.plots.colors import COLORS
 from bench.plots.exposure import Exposure, Floats
 from bench.plots.legend import legend_below
 from bench.record import Record
-from bench.tables.detector_runs import ADAPTIVE, threat_of
+from bench.spec import ADAPTIVE
+from bench.tables.detector_runs import threat_of
 
 GUIDES = (0.01, 0.05)  # false positive rates of the tables
 LOWEST = 0.005  # of the axis, where clean images are few

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from bench.plots.colors import BLUE, GREEN, SKY, VERMILION
 from bench.plots.exposure import Exposure, Floats
 from bench.plots.legend import legend_below
-from bench.tables.detector_runs import ADAPTIVE, OBLIVIOUS, DetectorRuns
+from bench.spec import ADAPTIVE, OBLIVIOUS
+from bench.tables.detector_runs import DetectorRuns
 
 BINS = 20
 WIDTH, HEIGHT = 3.5, 3.9  # inches, of a panel with its legend

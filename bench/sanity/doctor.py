@@ -15,10 +15,11 @@ from bench.sanity.diagnosis import DIAGNOSIS, save_diagnosis
 from bench.sanity.examine import FLAGGED, Verdict, case_of, examine
 from bench.sanity.registry import CHECKS
 from bench.sanity.rivals import passes_of
+from bench.spec import OBLIVIOUS
 from bench.stations import Clock
 from bench.storage.needs import store_beside
 from bench.storage.store import Store
-from bench.tables.detector_runs import OBLIVIOUS, detector_runs, threat_of
+from bench.tables.detector_runs import detector_runs, threat_of
 from bench.verification.spec_reading import read_spec
 from bench.verification.stored_studio import NotStoredError, StoredStudio, restore_classifier
 from bench.verification.verify import Verifier

@@ -7,6 +7,7 @@ who knows more and finds less was not tried hard enough).
 import pandas as pd
 
 from bench.metrics.changes import mcnemar
+from bench.metrics.detection import passes
 from bench.outcomes import select
 from bench.sanity.contract import DOCTOR, Case, Check, Evidence, Passed
 
@@ -21,8 +22,8 @@ def passed(case: Case) -> Passed:
 def passes_of(outcomes: pd.DataFrame, threshold: float | None) -> Passed:
     """By index in the test split: misclassified and not above the threshold."""
     rows = select(outcomes, kind="adversarial")
-    passes = ~rows["correct"] & (rows["probability"] <= (1.0 if threshold is None else threshold))
-    return dict(zip(rows["sample_id"].tolist(), passes.tolist(), strict=True))
+    passing = passes(rows, 1.0 if threshold is None else threshold)
+    return dict(zip(rows["sample_id"].tolist(), passing.tolist(), strict=True))
 
 
 def _oblivious_wins(case: Case) -> Evidence | None:

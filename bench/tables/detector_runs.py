@@ -6,11 +6,11 @@ from typing import Any
 
 from bench.canonical import spelled
 from bench.record import Record
+from bench.spec import ADAPTIVE, OBLIVIOUS
 from bench.tables.captions import attack_name
 from bench.tables.differences import name_apart
 from bench.tables.methods_table import row_names
 
-OBLIVIOUS, ADAPTIVE = THREATS = ("oblivious", "adaptive")
 # of a spec: what runs of one detector may differ in
 ATTACK_PARTS = ("attack", "attack_config", "backend", "precision", "threat")
 

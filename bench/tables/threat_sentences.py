@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from bench.record import Record
-from bench.tables.detector_runs import ADAPTIVE, OBLIVIOUS, THREATS, DetectorRuns
+from bench.spec import ADAPTIVE, OBLIVIOUS, THREATS
+from bench.tables.detector_runs import DetectorRuns
 
 
 def sentence(detector: DetectorRuns, attacks: Mapping[str, str]) -> str:

@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.canonical import spelled
 from bench.record import Record
+from bench.spec import ADAPTIVE, OBLIVIOUS
 from bench.tables.captions import budget, caption_of_attacks
-from bench.tables.detector_runs import (
-    ADAPTIVE,
-    ATTACK_PARTS,
-    OBLIVIOUS,
-    DetectorRuns,
-    attack_names,
-    attack_of,
-    detector_runs,
-    threat_of,
-)
+from bench.tables.detector_runs import ATTACK_PARTS, DetectorRuns, attack_names, attack_of, detector_runs, threat_of
 from bench.tables.latex import environment, escape
 from bench.tables.marks import flag_names
 from bench.tables.methods_table import SET_OPTIONS
