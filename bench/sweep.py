@@ -2,8 +2,9 @@
 
 import logging
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from bench.progress import Silent, Task
 from bench.record import Record, save_record
 from bench.request import Request, resolve
 from bench.stations import Clock
+from bench.storage.claims import BusyError
 from bench.user_models.model_checks import MOST_IMAGES, check_user_model
 from bench.user_models.user_model import UserModel, load_user_model
 from bench.workspace import Workspace
@@ -105,11 +107,13 @@ def _load_model(request: Request, dataset: Dataset, workspace: Workspace) -> tup
     return model, ""
 
 
-def sweep(cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | None = None) -> Iterator[Record]:
+def sweep(
+    cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | None = None
+) -> Generator[Record, None, None]:
     """Run the cells and yield each one's record as soon as there is one.
 
-    Cells that another process is running are left to it until the others are done; then their images are crafted
-    together. So any number of processes may sweep the same cells in the same folder.
+    Cells that another process is running, or whose network or images it is making, are left until the others are done;
+    then their images are crafted together. So any number of processes may sweep the same cells in the same folder.
 
     Args:
         cells: from `plan`.
@@ -121,20 +125,24 @@ def sweep(cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | No
         StorageError: the results folder cannot be written to, or is full.
     """
     keeps = len(cells) > 1 if keep_errors is None else keep_errors
-    left_to_others, names = [], cell_names(cells)
+    left, names = list(cells), cell_names(cells)
+    hurried = replace(workspace, waits=False)
     with _cells_task(cells, workspace) as task:
-        for cell in cells:
-            record = _record_of(cell, workspace, wait=False, keep_errors=keeps)
-            if record is None:
-                left_to_others.append(cell)
-            else:
+        while left:
+            others = []  # in other processes' hands, or in need of what is
+            for cell in left:
+                record = _record_of(cell, hurried, keep_errors=keeps)
+                if record is None:
+                    others.append(cell)
+                    continue
                 task.advance(f"{names[record.run_id]}: {record.status}")
                 yield record
-        for cell in left_to_others:
-            record = _record_of(cell, workspace, wait=True, keep_errors=keeps)
-            assert record is not None
-            task.advance(f"{names[record.run_id]}: {record.status}")
-            yield record
+            if len(others) == len(left):
+                record = _record_of(others.pop(0), workspace, keep_errors=keeps)
+                assert record is not None
+                task.advance(f"{names[record.run_id]}: {record.status}")
+                yield record
+            left = others
 
 
 def in_order(cells: Sequence[Cell], records: Iterable[Record]) -> list[Record]:
@@ -148,8 +156,8 @@ def _cells_task(cells: Sequence[Cell], workspace: Workspace) -> AbstractContextM
     return progress.task("cells", len(cells), slow=True)
 
 
-def _record_of(cell: Cell, workspace: Workspace, *, wait: bool, keep_errors: bool) -> Record | None:
-    """A cell's record; None when another process is at it and we are not to wait."""
+def _record_of(cell: Cell, workspace: Workspace, *, keep_errors: bool) -> Record | None:
+    """A cell's record; None when another process is at it, or at what it needs, and is not waited for."""
     try:
         if known := known_record(cell, workspace):
             return known
@@ -158,11 +166,13 @@ def _record_of(cell: Cell, workspace: Workspace, *, wait: bool, keep_errors: boo
         with workspace.store.claims.tried(claim_name(cell)) as is_mine:
             if is_mine:
                 return known_record(cell, workspace, told=True) or run_claimed(cell, workspace)
-        if not wait:
+        if not workspace.waits:
             return None
         with suppress(ErbenchError):  # whoever has the claim tells it
             help_with(cell, workspace)
         return run_cell(cell, workspace)
+    except BusyError:
+        return None
     except StorageError:
         raise
     except Exception as error:

@@ -69,6 +69,7 @@ def _bars() -> "RichProgress":
             table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
         ),
         console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),  # what is printed meanwhile goes above the bars, or to its file
         transient=True,
         expand=True,
         speed_estimate_period=24 * 3600,  # cells take minutes, so that the last half minute says nothing

@@ -1,7 +1,7 @@
 """What a worker is told, and what is asked of whoever starts workers.
 
-Every worker sweeps all cells, each from another one on, and claims what it works on (`bench.storage.claims`). So no
-worker waits for orders, a lost one loses its batch in flight, and one large cell is crafted by all of them.
+Every worker sweeps all cells, claims what it works on (`bench.storage.claims`) and passes over what others work on. So
+no worker waits for orders, a lost one loses its batch in flight, and one large cell is crafted by all of them.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Job:
     device: for `bench.workspace.choose_device`; threads: PyTorch's.
     batch_size, traced, started: see `bench.workspace.Workspace`.
     code: version of the whole program, which the worker must have too.
-    number, of: which of how many workers, from 0.
+    number: which of the workers, from 0.
     """
 
     requests: tuple[Request, ...]
@@ -34,7 +34,6 @@ class Job:
     started: str
     code: str
     number: int
-    of: int
 
 
 class Workers(Protocol):

@@ -4,7 +4,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class Crew:
 
 def swept_by(
     crew: Crew, cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool | None = None
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """Run the cells by whoever is asked to, yielding each one's record as soon as there is one.
 
     Args:
@@ -82,7 +82,7 @@ def swept_by(
     return _followed(crew, cells, workspace)
 
 
-def _followed(crew: Crew, cells: Sequence[Cell], workspace: Workspace) -> Iterator[Record]:
+def _followed(crew: Crew, cells: Sequence[Cell], workspace: Workspace) -> Generator[Record, None, None]:
     left, names = {cell.run_id: cell for cell in cells}, cell_names(cells)
     with workspace.progress.task("cells", len(cells), slow=True) as task:
         for run_id, cell in list(left.items()):
@@ -157,7 +157,6 @@ def _jobs(cells: Sequence[Cell], workspace: Workspace, devices: Sequence[str], *
         started=workspace.started,
         code=program_version(),
         number=0,
-        of=len(devices),
     )
     return [replace(whole, number=number, device=device) for number, device in enumerate(devices)]
 

@@ -39,7 +39,5 @@ def work(job: Job) -> None:
         started=job.started,
         progress=Reports(job.results_dir, job.number),
     )
-    cells = plan_requests(job.requests, workspace)
-    first = len(cells) * job.number // job.of
-    for _ in sweep(cells[first:] + cells[:first], workspace, keep_errors=True):
+    for _ in sweep(plan_requests(job.requests, workspace), workspace, keep_errors=True):
         pass

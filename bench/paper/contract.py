@@ -1,6 +1,6 @@
 """What an artifact of the paper takes and gives: the words that `bench paper` and its artifacts share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from bench.paper.desk import Desk
+
+
+Wanted = Mapping[str, Any]
+"""A cell: options of a run by name with underscores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,12 @@ class Made:
     figure: "Figure | None" = None
 
 
+def no_runs(desk: "Desk") -> Sequence[Wanted]:
+    """Of an artifact that is put together without records."""
+    del desk
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactEntry:
     """A registered artifact.
@@ -96,6 +106,7 @@ class ArtifactEntry:
     families: of networks whose datasets it is defined for; empty where it takes no dataset.
     options: names of its own options, with underscores.
     has_seeds: whether it repeats anything.
+    runs: desk -> the cells that it asks the desk's records of, as `Desk.records` takes them; raises what `make` does.
     make: desk -> the artifact; raises `RequestError` for options out of range.
     """
 
@@ -105,6 +116,7 @@ class ArtifactEntry:
     families: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
     has_seeds: bool = True
+    runs: "Callable[[Desk], Sequence[Wanted]]" = no_runs
     make: "Callable[[Desk], Made]"
 
 

@@ -16,7 +16,7 @@ from bench.datasets.contract import Dataset
 from bench.executors.driver import Crew, swept_by
 from bench.fitting import FittedClassifier, fit_classifier, is_fitted
 from bench.grid import as_request, taken_options
-from bench.paper.contract import PaperRequest
+from bench.paper.contract import PaperRequest, Wanted
 from bench.paper.failures import reason_of
 from bench.paper.missing import Missing, MissingError
 from bench.paper.options import spelled
@@ -64,7 +64,11 @@ class Desk:
             words += [f"--{name.replace('_', '-')}", spelled(value)]
         return shlex.join(words)
 
-    def records(self, wanted: Sequence[Mapping[str, Any]]) -> list[Record]:
+    def cells(self, wanted: Sequence[Wanted]) -> list[Cell]:
+        """Cells, planned and not run; arguments and errors as `records`, but for what is found by running."""
+        return plan_requests([self._request(options) for options in wanted], self.workspace, self.datasets)
+
+    def records(self, wanted: Sequence[Wanted]) -> list[Record]:
         """The records of cells, in their order; one that gave no numbers is among them, with its status.
 
         Args:
@@ -76,8 +80,7 @@ class Desk:
             RequestError: a cell cannot be had on this dataset.
             NotConvergedError: no cell gave numbers.
         """
-        requests = [self._request(options) for options in wanted]
-        cells = plan_requests(requests, self.workspace, self.datasets)
+        cells = self.cells(wanted)
         if self.collects:
             records = self._collected(cells)
         else:
@@ -87,11 +90,14 @@ class Desk:
             raise NotConvergedError(f"none of the {len(records)} runs of {self.artifact} gave numbers: {reason}")
         return records
 
-    def repeated(self, wanted: Sequence[Mapping[str, Any]]) -> list[tuple[Record, ...]]:
-        """The records of cells with every seed of the request: one tuple a cell, one record a seed; as `records`."""
-        seeds = self.request.seeds
-        records = self.records([{**options, "seed": seed} for options in wanted for seed in seeds])
-        return [tuple(records[start : start + len(seeds)]) for start in range(0, len(records), len(seeds))]
+    def over_seeds(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """Cells with every seed of the request, those of one cell behind each other."""
+        return [{**options, "seed": seed} for options in wanted for seed in self.request.seeds]
+
+    def repeated(self, wanted: Sequence[Wanted]) -> list[tuple[Record, ...]]:
+        """The records of `over_seeds(wanted)`: one tuple a cell, one record a seed; as `records`."""
+        records, seeds = self.records(self.over_seeds(wanted)), len(self.request.seeds)
+        return [tuple(records[start : start + seeds]) for start in range(0, len(records), seeds)]
 
     def classifier(self, defense: str, seed: int, **options: Any) -> FittedClassifier:
         """A fitted classifier, trained now unless it is stored.

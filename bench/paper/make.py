@@ -9,6 +9,7 @@ from typing import Any
 from attacks.errors import ErbenchError, RequestError, StorageError
 from attacks.registration import unknown_name
 from bench.executors.driver import Crew
+from bench.paper.ahead import Ahead
 from bench.paper.contract import ArtifactEntry, Made, PaperRequest
 from bench.paper.desk import Desk
 from bench.paper.missing import MissingError
@@ -59,26 +60,30 @@ def make_artifacts(
     """
     datasets: Datasets = {}
     entries = _entries(names, request, workspace, datasets)
-    used: set[str] = set()  # settings that went to a run of any artifact
-    for entry in entries:
-        own = {name: value for name, value in request.options.items() if name in entry.options}
-        desk = Desk(
+    crew = crew or Crew()
+    desks = [
+        Desk(
             artifact=entry.name,
-            request=replace(request, options=own),
+            request=replace(request, options=_own(request.options, entry)),
             workspace=workspace,
-            crew=crew or Crew(),
+            crew=crew,
             collects=collects,
             datasets=datasets,
         )
-        try:
-            yield _finished(entry, desk)
-        except StorageError:
-            raise
-        except ErbenchError as error:
-            if len(entries) == 1:
+        for entry in entries
+    ]
+    with Ahead([] if collects else list(zip(entries, desks, strict=True)), crew, workspace) as ahead:
+        for entry, desk in zip(entries, desks, strict=True):
+            ahead.finish(entry.name)
+            try:
+                yield _finished(entry, desk)
+            except StorageError:
                 raise
-            yield Finished(entry=entry, made=None, error=error)
-        used |= desk.used
+            except ErbenchError as error:
+                if len(entries) == 1:
+                    raise
+                yield Finished(entry=entry, made=None, error=error)
+    used = {name for desk in desks for name in desk.used}  # by a run of any artifact
     for name in [name for name in request.settings if name not in used]:
         log.warning("--%s went to no run of %s", name.replace("_", "-"), " or ".join(entry.name for entry in entries))
 
@@ -87,6 +92,11 @@ def missing_of(finished: Sequence[Finished]) -> MissingError | None:
     """Everything that several artifacts lack, said once; None when they lack nothing."""
     missing = [item for each in finished if isinstance(each.error, MissingError) for item in each.error.missing]
     return MissingError(list(dict.fromkeys(missing))) if missing else None
+
+
+def _own(options: Mapping[str, Any], entry: ArtifactEntry) -> dict[str, Any]:
+    """Those of the artifacts' options that one takes."""
+    return {name: value for name, value in options.items() if name in entry.options}
 
 
 def _finished(entry: ArtifactEntry, desk: Desk) -> Finished:

@@ -23,6 +23,10 @@ TELL_AFTER = 2.0  # seconds of waiting until it is said for whom
 log = logging.getLogger("erbench.claims")
 
 
+class BusyError(Exception):
+    """Somebody else holds a claim that is not waited for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
     """Who holds a claim. host, pid: the process; since: see `bench.instant`."""
@@ -37,9 +41,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims below one folder."""
+    """The claims below one folder. waits: whether `held` waits for other holders."""
 
     root: Path
+    waits: bool = True
 
     @contextmanager
     def tried(self, name: str) -> Iterator[bool]:
@@ -62,12 +67,15 @@ class Claims:
         """Claim `name` for the block, after whoever holds it now; says whom it waits for.
 
         Raises:
+            BusyError: somebody holds it, and nobody is waited for.
             DataError: the folder cannot be written to.
         """
         lock = self._lock(name)
         try:
-            self._acquire(lock, timeout=TELL_AFTER)
+            self._acquire(lock, timeout=TELL_AFTER if self.waits else 0)
         except Timeout:
+            if not self.waits:
+                raise BusyError(name) from None
             log.info("waiting for %s, held by %s", name, self.holder(name) or "a process that does not say who it is")
             self._acquire(lock, timeout=-1)
         with self._held(name, lock):

@@ -42,9 +42,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The store below one folder."""
+    """The store below one folder. waits: whether what another process is making is waited for."""
 
     root: Path
+    waits: bool = True
 
     def key(self, kind: str, spec: Any) -> str:
         """The hash that names the item of `kind` made from `spec`."""
@@ -114,7 +115,11 @@ class Store:
         return self.paths(kind, key)[1].is_file()
 
     def once(self, kind: str, key: str, make: Callable[[], Item]) -> Item:
-        """The item, made by `make`, which saves it, unless it is there or another process is making it."""
+        """The item, made by `make`, which saves it, unless it is there or another process is making it.
+
+        Raises:
+            BusyError: another process is making it, and nobody is waited for.
+        """
         item = None
         with suppress(DataError):  # told below, once
             item = self.read(kind, key)
@@ -126,7 +131,7 @@ class Store:
     @property
     def claims(self) -> Claims:
         """Who is making what."""
-        return Claims(self.root / "claims")
+        return Claims(self.root / "claims", self.waits)
 
     def _complaint(self, envelope: dict[str, Any], kind: str, key: str) -> str:
         """What is wrong with an item; empty when it is what it should be."""

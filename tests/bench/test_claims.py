@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from attacks.errors import DataError
-from bench.storage.claims import Claims
+from bench.storage.claims import BusyError, Claims
 
 HOLD = """
 import sys, time
@@ -60,6 +60,17 @@ def test_the_holder_says_who_it_is(claims: Claims) -> None:
     assert holder is not None
     assert f"process {os.getpid()} on " in str(holder)
     assert " since 20" in str(holder)
+
+
+def test_who_does_not_wait_is_told_at_once(claims: Claims) -> None:
+    hurried = Claims(claims.root, waits=False)
+    with claims.held("thing"):
+        start = time.monotonic()
+        with pytest.raises(BusyError, match="thing"), hurried.held("thing"):
+            pass
+        assert time.monotonic() - start < 0.5
+    with hurried.held("thing"), claims.tried("thing") as second:
+        assert not second
 
 
 def test_a_dead_holder_holds_nothing(claims: Claims) -> None:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -24,6 +25,7 @@ from bench.executors.driver import Crew, swept_by
 from bench.executors.local import LocalWorkers
 from bench.executors.reports import Reports, clear_reports, read_reports
 from bench.executors.worker import work
+from bench.pipeline import run_cell
 from bench.record import Record, load_outcomes
 from bench.sweep import in_order, sweep
 from bench.workspace import Workspace
@@ -95,6 +97,20 @@ def test_two_sweeps_of_one_folder_make_each_thing_once(tmp_path: Path, undisturb
     workspace = workspace_in(tmp_path)
     cells = cells_of(workspace, *GRID)
     assert_same(outcomes_of(workspace, in_order(cells, sweep(cells, workspace))), undisturbed)
+
+
+@pytest.mark.parametrize("kind", ["run", "classifiers", "crafted"])
+def test_a_cell_that_others_are_at_comes_after_those_that_nobody_is_at(tmp_path: Path, kind: str) -> None:
+    workspace = workspace_in(tmp_path)
+    first, second = cells_of(workspace, BASELINE | {"defense": "standard", "attack": "noise", "seed": [0, 1]})
+    stored = run_cell(first, workspace).stored
+    key = {"run": first.run_id, "classifiers": stored["classifier"], "crafted": stored["test"][0]}[kind]
+    workspace.store.remove(kind, key)
+    shutil.rmtree(workspace.run_dir(first.run_id))
+    with workspace.store.claims.held(f"{kind}-{key}"):
+        records = sweep([first, second], workspace)
+        assert next(records).run_id == second.run_id
+    assert [record.run_id for record in records] == [first.run_id]
 
 
 def test_local_workers_make_the_same_records_also_when_one_is_lost(
@@ -196,7 +212,6 @@ def test_a_worker_runs_where_its_job_says(tmp_path: Path, undisturbed: list[pd.D
         started=workspace.started,
         code=program_version(),
         number=1,
-        of=2,
     )
     work(job)
     records = in_order(cells, sweep(cells, workspace))

@@ -3,14 +3,14 @@
 Source: supplement D.1 (Tables 3 to 5, high-confidence C&W) and D.2 (Table 6, with and without regularization).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from bench.paper.artifacts.detection_table import METRICS, Method, detection_table
 from bench.paper.artifacts.ranking import ranking_finding
 from bench.paper.comparison import decimal, percent
-from bench.paper.contract import ArtifactEntry, Made
+from bench.paper.contract import ArtifactEntry, Made, Wanted
 from bench.paper.desk import Desk
 
 FAMILIES = frozenset({"digits", "mnist", "cifar10"})
@@ -22,15 +22,35 @@ ATTACKS = ("pgd", "fgsm", "cw")  # in the order of Table 6
 SPELLED = {"pgd": "PGD", "fgsm": "FGSM", "cw": "C&W"}
 
 
-def _high_confidence(train_attack: str, desk: Desk) -> Made:
-    confidence = CONFIDENCE[desk.dataset.family]
-    attacks = {"attack": "cw", "confidence": confidence, "train_attack": train_attack}
-    cells = [
-        (protocol, {"defense": method, "protocol": protocol, **attacks})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """A method under an attack. block: of the table; cell: its run."""
+
+    block: str
+    cell: Wanted
+
+
+def _high_confidence_tests(train_attack: str, desk: Desk) -> list[Tested]:
+    attacks = {"attack": "cw", "confidence": CONFIDENCE[desk.dataset.family], "train_attack": train_attack}
+    return [
+        Tested(block=protocol, cell={"defense": method, "protocol": protocol, **attacks})
         for protocol in PROTOCOLS
         for method in HIGH_CONFIDENCE_METHODS
     ]
-    methods = _methods(desk, cells)
+
+
+def _regularization_tests(desk: Desk) -> list[Tested]:
+    del desk  # the same on every dataset
+    return [
+        Tested(block=SPELLED[attack], cell={"defense": method, "attack": attack, "train_attack": attack})
+        for attack in ATTACKS
+        for method in REGULARIZATION_METHODS
+    ]
+
+
+def _high_confidence(train_attack: str, desk: Desk) -> Made:
+    confidence = CONFIDENCE[desk.dataset.family]
+    methods = _methods(desk, _high_confidence_tests(train_attack, desk))
     sound = [method for method in methods if method.block == "sound"]
     return detection_table(
         title=f"Detectors trained on {SPELLED[train_attack]}, tested on C&W at confidence {confidence:g}",
@@ -42,12 +62,7 @@ def _high_confidence(train_attack: str, desk: Desk) -> Made:
 
 
 def _regularization(desk: Desk) -> Made:
-    cells = [
-        (SPELLED[attack], {"defense": method, "attack": attack, "train_attack": attack})
-        for attack in ATTACKS
-        for method in REGULARIZATION_METHODS
-    ]
-    methods = _methods(desk, cells)
+    methods = _methods(desk, _regularization_tests(desk))
     return detection_table(
         title="ER-Detectors with and without (⁻) regularization, trained on the attack they are tested on",
         head="Attack",
@@ -57,9 +72,13 @@ def _regularization(desk: Desk) -> Made:
     )
 
 
-def _methods(desk: Desk, cells: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Method]:
-    groups = desk.repeated([cell for _, cell in cells])
-    return [Method(block=block, records=records) for (block, _), records in zip(cells, groups, strict=True)]
+def _methods(desk: Desk, tests: Sequence[Tested]) -> list[Method]:
+    groups = desk.repeated([test.cell for test in tests])
+    return [Method(block=test.block, records=records) for test, records in zip(tests, groups, strict=True)]
+
+
+def _runs(tests_of: Callable[[Desk], list[Tested]], desk: Desk) -> list[Wanted]:
+    return desk.over_seeds([test.cell for test in tests_of(desk)])
 
 
 def _floor_findings(methods: Sequence[Method]) -> tuple[str, ...]:
@@ -101,6 +120,7 @@ def _entry(number: int, train_attack: str) -> ArtifactEntry:
         summary=f"KD, LID, ER1, ER2 trained on {SPELLED[train_attack]}, tested on high-confidence C&W, both protocols",
         source=f"supplement D.1, Table {number}",
         families=FAMILIES,
+        runs=partial(_runs, partial(_high_confidence_tests, train_attack)),
         make=partial(_high_confidence, train_attack),
     )
 
@@ -113,5 +133,6 @@ TABLE6 = ArtifactEntry(
     summary="ER1⁻, ER1, ER2⁻, ER2 under PGD, FGSM and C&W: what regularization changes",
     source="supplement D.2, Table 6",
     families=FAMILIES,
+    runs=partial(_runs, _regularization_tests),
     make=_regularization,
 )

@@ -16,7 +16,7 @@ from bench.inference import logits_of_all
 from bench.metrics.rates import Rate
 from bench.paper.artifacts.embeddings_findings import findings_of
 from bench.paper.artifacts.embeddings_picture import Cloud, draw_embeddings
-from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, plain_row
+from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, Wanted, plain_row
 from bench.paper.desk import Desk
 from bench.paper.studies.clusters import PRIOR_RADIUS, Clusters, clusters_of
 from bench.record import Record
@@ -54,18 +54,28 @@ class Embedded:
         return clusters_of(self.clean, self.adversarial, self.labels)
 
 
+def _images(desk: Desk) -> int:
+    return int(desk.request.settings.get("n_test", min(IMAGES, len(desk.dataset.test))))
+
+
+def _runs(desk: Desk) -> list[Wanted]:
+    run = {"attack": "pgd", "until": "end", "embedding_dim": DIMENSIONS}
+    run |= {"n_test": _images(desk), "seed": desk.request.seeds[0]}
+    return [{"defense": defense} | run for defense in DEFENSES_COMPARED]
+
+
 def _make(name: str, desk: Desk) -> Made:
-    seed = desk.request.seeds[0]
-    images = desk.request.settings.get("n_test", min(IMAGES, len(desk.dataset.test)))
-    run = {"attack": "pgd", "until": "end", "embedding_dim": DIMENSIONS, "n_test": images, "seed": seed}
-    records = desk.records([{"defense": defense} | run for defense in DEFENSES_COMPARED])
+    records = desk.records(_runs(desk))
     both = [_embedded(desk, defense, record) for defense, record in zip(DEFENSES_COMPARED, records, strict=True)]
     return Made(
         title="Two-dimensional embeddings of clean and of adversarial test images",
         table=PaperTable(columns=_COLUMNS, blocks=(tuple(map(_row, both)),)),
         data=tuple(row for each in both for row in _data(name, each)),
         findings=findings_of(*((each.record, each.clusters) for each in both)),
-        counted=f"n {images} test images, and the same under PGD; embedding dim {DIMENSIONS}; seed {seed}",
+        counted=(
+            f"n {_images(desk)} test images, and the same under PGD; embedding dim {DIMENSIONS}; "
+            f"seed {desk.request.seeds[0]}"
+        ),
         legend=(
             "Accuracy in percent with 95 % interval; MMD² is the squared distance of the embedding to the prior; moved "
             "is how far the attack moves an image in the embedding, on average; spread is the root mean square "
@@ -186,6 +196,7 @@ def _entry(name: str, families: frozenset[str], where: str) -> ArtifactEntry:
         source=f"supplement F, Figure {name.removeprefix('figure')}",
         families=families,
         has_seeds=False,
+        runs=_runs,
         make=partial(_make, name),
     )
 

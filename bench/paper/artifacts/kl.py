@@ -10,7 +10,7 @@ from typing import Any
 from bench.metrics.over_seeds import estimate_mean, estimate_rate
 from bench.paper.artifacts.kl_picture import Trace, draw_losses
 from bench.paper.comparison import decimal, percent
-from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, plain_row
+from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, Wanted, plain_row
 from bench.paper.desk import Desk
 from bench.paper.failures import failures_of
 from bench.record import Record
@@ -65,20 +65,25 @@ def converges(losses: Sequence[float]) -> bool:
     return losses[-1] < first and max(tail) <= lowest + SETTLED_WITHIN * (first - lowest)
 
 
+def _ways(desk: Desk) -> dict[str, Wanted]:
+    """The trainings by label, each as a cell with a cheap attack."""
+    ways: dict[str, Wanted] = {"none (E-CLA)": {"defense": "e-cla"}, "discriminator": {"defense": "er-classifier"}}
+    for weight in desk.request.options.get("weights") or WEIGHTS:
+        kl = {"defense": "er-classifier", "regularizer": "kl", "regularizer_weight": weight}
+        ways[f"KL, λ₁ {weight:g}"] = kl
+    return {label: {**options, "attack": "fgsm"} for label, options in ways.items()}
+
+
+def _runs(desk: Desk) -> list[Wanted]:
+    return desk.over_seeds(list(_ways(desk).values()))
+
+
 def _make(desk: Desk) -> Made:
-    weights = desk.request.options.get("weights") or WEIGHTS
-    ways: list[tuple[str, dict[str, Any]]] = [
-        ("none (E-CLA)", {"defense": "e-cla"}),
-        ("discriminator", {"defense": "er-classifier"}),
-    ]
-    ways += [
-        (f"KL, λ₁ {weight:g}", {"defense": "er-classifier", "regularizer": "kl", "regularizer_weight": weight})
-        for weight in weights
-    ]
-    groups = desk.repeated([{**options, "attack": "fgsm"} for _, options in ways])
+    ways = _ways(desk)
+    groups = desk.repeated(list(ways.values()))
     trainings = [
         Training(label=label, options=options, records=records)
-        for (label, options), records in zip(ways, groups, strict=True)
+        for (label, options), records in zip(ways.items(), groups, strict=True)
     ]
     n_train = groups[0][0].spec["classifier"]["n_train"]
     columns = [Column(title="Regularizer")]
@@ -170,5 +175,6 @@ KL = ArtifactEntry(
     source="supplement D.2",
     families=frozenset({"digits", "mnist", "cifar10", "stl10", "tiny-imagenet"}),
     options=frozenset({"weights"}),
+    runs=_runs,
     make=_make,
 )

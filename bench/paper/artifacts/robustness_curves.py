@@ -5,12 +5,13 @@ Source: supplement C.2 to C.4. The paper draws its numbers and prints none, so o
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bench.metrics.over_seeds import estimate_rate
 from bench.paper.artifacts.curves_picture import Curve, draw_curves
 from bench.paper.comparison import percent
-from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, plain_row
+from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Wanted, plain_row
 from bench.paper.desk import Desk
 from bench.paper.failures import failures_of
 from bench.record import Record
@@ -33,28 +34,49 @@ class Variant:
     options: Mapping[str, Any]
 
 
-def _make(
-    name: str,
-    title: str,
-    axis: str,
-    variants_of: Callable[[Desk], Sequence[Variant]],
-    desk: Desk,
-    shares: Sequence[float] = PLAIN_BUDGETS,
-) -> Made:
-    """Attack every variant with every budget and seed; the budgets are `shares` of the dataset's epsilon."""
-    budgets = tuple(desk.request.options.get("epsilons") or _scaled(desk, shares))
-    variants = variants_of(desk)
-    images = {"n_test": desk.request.settings.get("n_test", min(IMAGES, len(desk.dataset.test)))}
-    groups = desk.repeated(
-        [
-            {**images, **variant.options, "attack": "pgd", "epsilon": budget}
-            for variant in variants
-            for budget in budgets
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What one of the figures compares.
+
+    name, title: of the figure; axis: what tells its variants apart; variants_of: desk -> them.
+    shares: of the dataset's epsilon, the budgets of the attack.
+    """
+
+    name: str
+    title: str
+    axis: str
+    variants_of: Callable[[Desk], Sequence[Variant]]
+    shares: Sequence[float] = PLAIN_BUDGETS
+
+    def budgets(self, desk: Desk) -> tuple[float, ...]:
+        """The epsilons of the attack."""
+        return tuple(desk.request.options.get("epsilons") or _scaled(desk, self.shares))
+
+    def cells(self, desk: Desk) -> list[Wanted]:
+        """Every variant under every budget."""
+        return [
+            {"n_test": _images(desk), **variant.options, "attack": "pgd", "epsilon": budget}
+            for variant in self.variants_of(desk)
+            for budget in self.budgets(desk)
         ]
-    )
+
+
+def _images(desk: Desk) -> int:
+    return int(desk.request.settings.get("n_test", min(IMAGES, len(desk.dataset.test))))
+
+
+def _runs(compared: Compared, desk: Desk) -> list[Wanted]:
+    return desk.over_seeds(compared.cells(desk))
+
+
+def _make(compared: Compared, desk: Desk) -> Made:
+    budgets, variants, axis = compared.budgets(desk), compared.variants_of(desk), compared.axis
+    groups = desk.repeated(compared.cells(desk))
     by_variant = [groups[start : start + len(budgets)] for start in range(0, len(groups), len(budgets))]
     curves = [_curve(variant, budgets, own) for variant, own in zip(variants, by_variant, strict=True)]
-    data = tuple(row for curve, variant in zip(curves, variants, strict=True) for row in _data(name, curve, variant))
+    data = tuple(
+        row for curve, variant in zip(curves, variants, strict=True) for row in _data(compared.name, curve, variant)
+    )
     labelled = [
         (variant.label, record)
         for variant, own in zip(variants, by_variant, strict=True)
@@ -62,14 +84,14 @@ def _make(
         for record in group
     ]
     return Made(
-        title=title,
+        title=compared.title,
         table=_table(axis, budgets, curves),
         data=data,
         findings=(*_findings(axis, curves), *failures_of(labelled)),
-        counted=f"n {images['n_test']} images a seed, clean: all test images; PGD untargeted at the dataset's steps",
+        counted=f"n {_images(desk)} images a seed, clean: all test images; PGD untargeted at the dataset's steps",
         legend="Accuracy in percent as mean over seeds with 95 % interval; ε in pixel units",
         keys=tuple(record.run_id for _, record in labelled),
-        figure=draw_curves(curves, title=title, legend_title=axis),
+        figure=draw_curves(curves, title=compared.title, legend_title=axis),
     )
 
 
@@ -149,36 +171,47 @@ def _priors(desk: Desk) -> list[Variant]:
     return [Variant(label=prior, options={"defense": "er-classifier", "prior": prior}) for prior in PRIORS]
 
 
-FIGURE1 = ArtifactEntry(
-    name="figure1",
-    summary="accuracy of the ER-Classifier under PGD by embedding dimension",
-    source="supplement C.2, Figure 1",
-    families=frozenset({"digits", "mnist", "cifar10", "stl10", "tiny-imagenet"}),
-    options=frozenset({"dims", "epsilons"}),
-    make=lambda desk: _make(
-        "figure1", "ER-Classifiers of several embedding dimensions under PGD", "dimension", _dimensions, desk
+def _entry(compared: Compared, summary: str, where: str, families: set[str], options: set[str]) -> ArtifactEntry:
+    return ArtifactEntry(
+        name=compared.name,
+        summary=summary,
+        source=f"supplement {where}, Figure {compared.name.removeprefix('figure')}",
+        families=frozenset(families),
+        options=frozenset({"epsilons", *options}),
+        runs=partial(_runs, compared),
+        make=partial(_make, compared),
+    )
+
+
+FIGURE1 = _entry(
+    Compared(
+        name="figure1",
+        title="ER-Classifiers of several embedding dimensions under PGD",
+        axis="dimension",
+        variants_of=_dimensions,
     ),
+    "accuracy of the ER-Classifier under PGD by embedding dimension",
+    "C.2",
+    {"digits", "mnist", "cifar10", "stl10", "tiny-imagenet"},
+    {"dims"},
 )
-FIGURE2 = ArtifactEntry(
-    name="figure2",
-    summary="accuracy of Madry's adversarial training under PGD by training epsilon",
-    source="supplement C.3, Figure 2",
-    families=frozenset({"digits", "mnist", "cifar10", "stl10"}),
-    options=frozenset({"train_epsilons", "epsilons"}),
-    make=lambda desk: _make(
-        "figure2",
-        "Networks trained against PGD of several budgets under PGD",
-        "training ε",
-        _training_budgets,
-        desk,
-        MIN_MAX_BUDGETS,
+FIGURE2 = _entry(
+    Compared(
+        name="figure2",
+        title="Networks trained against PGD of several budgets under PGD",
+        axis="training ε",
+        variants_of=_training_budgets,
+        shares=MIN_MAX_BUDGETS,
     ),
+    "accuracy of Madry's adversarial training under PGD by training epsilon",
+    "C.3",
+    {"digits", "mnist", "cifar10", "stl10"},
+    {"train_epsilons"},
 )
-FIGURE3 = ArtifactEntry(
-    name="figure3",
-    summary="accuracy of the ER-Classifier under PGD by prior",
-    source="supplement C.4, Figure 3",
-    families=frozenset({"digits", "mnist", "cifar10"}),
-    options=frozenset({"epsilons"}),
-    make=lambda desk: _make("figure3", "ER-Classifiers with several priors under PGD", "prior", _priors, desk),
+FIGURE3 = _entry(
+    Compared(name="figure3", title="ER-Classifiers with several priors under PGD", axis="prior", variants_of=_priors),
+    "accuracy of the ER-Classifier under PGD by prior",
+    "C.4",
+    {"digits", "mnist", "cifar10"},
+    set(),
 )
