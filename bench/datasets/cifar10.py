@@ -16,6 +16,7 @@ import torch
 from bench.datasets.contract import Dataset, DatasetEntry, LoadRequest, Split, digest_of
 from bench.datasets.download import fetch, missing, require_digest
 
+FAMILY = "cifar10"
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -53,7 +54,7 @@ def load_cifar10(request: LoadRequest) -> Dataset:
     test = _split([batches[TEST_BATCH]])
     return Dataset(
         name="cifar10",
-        family="cifar10",
+        family=FAMILY,
         class_names=CLASS_NAMES,
         train=train,
         test=test,
@@ -95,6 +96,7 @@ def _split(batches: list[bytes]) -> Split:
 
 CIFAR10 = DatasetEntry(
     name="cifar10",
+    family=FAMILY,
     summary="60,000 photographs in 10 classes, 32x32 colour",
     source="Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html; supplement C.1",
     megabytes=MEGABYTES,

@@ -91,6 +91,7 @@ class DatasetEntry:
     """A registered dataset.
 
     name: the word a user types; `folder` is followed by a colon and a path.
+    family: of the networks that take its images (`Dataset.family`); empty where that depends on the images.
     summary: one line for `bench list`.
     source: paper section or address.
     megabytes: size of the download; 0 where nothing is downloaded.
@@ -99,6 +100,7 @@ class DatasetEntry:
     """
 
     name: str
+    family: str = ""
     summary: str
     source: str
     megabytes: int

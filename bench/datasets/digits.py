@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from bench.datasets.contract import Dataset, DatasetEntry, LoadRequest, Split, digest_of
 
+FAMILY = "digits"
 SIDE = 28
 BRIGHTEST = 16  # the brightest of the source's gray levels
 TEST_IMAGES = 500
@@ -37,7 +38,7 @@ def load_digits(_request: LoadRequest) -> Dataset:
     test = whole.take(torch.from_numpy(test_rows))
     return Dataset(
         name="digits",
-        family="digits",
+        family=FAMILY,
         class_names=tuple(str(name) for name in digits.target_names),
         train=train,
         test=test,
@@ -47,6 +48,7 @@ def load_digits(_request: LoadRequest) -> Dataset:
 
 DIGITS = DatasetEntry(
     name="digits",
+    family=FAMILY,
     summary="1,797 handwritten digits that come with scikit-learn, resized to 28x28 gray; the default",
     source="UCI optical digits, https://archive.ics.uci.edu/dataset/80",
     megabytes=0,

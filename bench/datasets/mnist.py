@@ -21,6 +21,8 @@ from torch import Tensor
 from bench.datasets.contract import Dataset, DatasetEntry, LoadRequest, Split, digest_of
 from bench.datasets.download import damaged, fetch, missing
 
+FAMILY = "mnist"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdxSource:
@@ -85,7 +87,7 @@ def load_idx(source: IdxSource, request: LoadRequest) -> Dataset:
     test = _read_split(source, folder, "t10k")
     return Dataset(
         name=source.name,
-        family="mnist",
+        family=FAMILY,
         class_names=source.class_names,
         train=train,
         test=test,
@@ -131,6 +133,7 @@ def _read_idx(source: IdxSource, folder: Path, name: str) -> Tensor:
 
 MNIST = DatasetEntry(
     name="mnist",
+    family=FAMILY,
     summary="70,000 handwritten digits, 28x28 gray",
     source="LeCun et al. 1998, http://yann.lecun.com/exdb/mnist; supplement C.1",
     megabytes=MNIST_SOURCE.megabytes,
@@ -138,6 +141,7 @@ MNIST = DatasetEntry(
 )
 FASHION_MNIST = DatasetEntry(
     name="fashion-mnist",
+    family=FAMILY,
     summary="70,000 pieces of clothing in 10 classes, 28x28 gray",
     source="Xiao et al. 2017, arXiv:1708.07747",
     megabytes=FASHION_MNIST_SOURCE.megabytes,

@@ -14,6 +14,7 @@ import torch
 from bench.datasets.contract import Dataset, DatasetEntry, LoadRequest, Split, digest_of
 from bench.datasets.download import fetch, make_scratch, missing, require_digest
 
+FAMILY = "stl10"
 MEGABYTES = 2519
 SHAPE = (3, 96, 96)
 CLASS_NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
@@ -39,7 +40,7 @@ def load_stl10(request: LoadRequest) -> Dataset:
     test = _read_split(folder, "test")
     return Dataset(
         name="stl10",
-        family="stl10",
+        family=FAMILY,
         class_names=CLASS_NAMES,
         train=train,
         test=test,
@@ -78,6 +79,7 @@ def _read_split(folder: Path, part: str) -> Split:
 
 STL10 = DatasetEntry(
     name="stl10",
+    family=FAMILY,
     summary="13,000 photographs in 10 classes, 96x96 colour",
     source="Coates et al. 2011, https://cs.stanford.edu/~acoates/stl10; supplement C.1",
     megabytes=MEGABYTES,

@@ -16,6 +16,7 @@ from bench.datasets.contract import Dataset, DatasetEntry, LoadRequest, Split, d
 from bench.datasets.download import fetch, make_scratch, missing, require_digest
 from bench.datasets.image_files import image_files, read_images
 
+FAMILY = "tiny-imagenet"
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 MEGABYTES = 237
@@ -44,7 +45,7 @@ def load_tiny_imagenet(request: LoadRequest) -> Dataset:
         raise DataError(f"{error}; if {folder} is incomplete, delete it and add --download") from error
     return Dataset(
         name="tiny-imagenet",
-        family="tiny-imagenet",
+        family=FAMILY,
         class_names=tuple(names.get(wnid, wnid).split(",")[0] for wnid in wnids),
         train=train,
         test=test,
@@ -106,6 +107,7 @@ def _read_split(items: list[tuple[Path, int]]) -> Split:
 
 TINY_IMAGENET = DatasetEntry(
     name="tiny-imagenet",
+    family=FAMILY,
     summary="110,000 photographs in 200 classes, 64x64 colour",
     source="Stanford CS231n, http://cs231n.stanford.edu; supplement C.1",
     megabytes=MEGABYTES,

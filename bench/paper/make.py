@@ -8,6 +8,7 @@ from typing import Any
 
 from attacks.errors import ErbenchError, RequestError, StorageError
 from attacks.registration import unknown_name
+from bench.datasets.registry import DATASETS
 from bench.executors.driver import Crew
 from bench.paper.ahead import Ahead
 from bench.paper.contract import ArtifactEntry, Made, PaperRequest
@@ -118,13 +119,19 @@ def _entries(
     wants_all = ALL in names
     entries = list(ARTIFACTS) if wants_all else [_entry(name) for name in dict.fromkeys(names)]
     if any(entry.families for entry in entries):
-        family = load(request.dataset, workspace, datasets).family
+        family = _family(request.dataset, workspace, datasets)
         if wants_all:
             entries = [entry for entry in entries if not entry.families or family in entry.families]
         for entry in entries:
             _check_family(entry, family, request.dataset)
     _check_options(request.options, entries)
     return entries
+
+
+def _family(dataset: str, workspace: Workspace, datasets: Datasets) -> str:
+    """Of a dataset's networks; only one whose images decide is loaded, lest gigabytes are downloaded for nothing."""
+    known = "" if ":" in dataset else DATASETS.get(dataset).family
+    return known or load(dataset, workspace, datasets).family
 
 
 def _entry(name: str) -> ArtifactEntry:
@@ -136,9 +143,8 @@ def _entry(name: str) -> ArtifactEntry:
 def _check_family(entry: ArtifactEntry, family: str, dataset: str) -> None:
     if entry.families and family not in entry.families:
         known = ", ".join(sorted(entry.families))
-        raise RequestError(
-            f"{entry.name} is not defined for {dataset}, whose networks are those of {family}; it is for: {known}"
-        )
+        whose = "" if family == dataset else f", whose networks are those of {family}"
+        raise RequestError(f"{entry.name} is not defined for {dataset}{whose}; it is for: {known}")
 
 
 def _check_options(options: Mapping[str, Any], entries: Sequence[ArtifactEntry]) -> None:

@@ -11,6 +11,7 @@ from attacks.errors import DataError, RequestError
 from bench.datasets.contract import LoadRequest
 from bench.datasets.digits import DIGITS
 from bench.datasets.registry import DATASETS, load_dataset
+from defenses.networks.registry import FAMILIES
 
 REQUEST = LoadRequest(data_dir=Path("nowhere"))
 
@@ -32,6 +33,12 @@ def test_every_dataset_is_listed_digits_first() -> None:
 def test_an_unknown_name_gets_the_nearest_one(name: str, near: str) -> None:
     with pytest.raises(RequestError, match=f"unknown dataset '.*'; did you mean '{near}'"):
         load_dataset(name, REQUEST)
+
+
+def test_the_networks_of_a_dataset_are_known_before_it_is_loaded() -> None:
+    unknown = [entry.name for entry in DATASETS if entry.family not in FAMILIES.names()]
+    assert unknown == ["folder"]
+    assert load_dataset("digits", REQUEST).family == DATASETS.get("digits").family
 
 
 @pytest.mark.parametrize("name", ["folder", "folder:"])

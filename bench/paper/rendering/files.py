@@ -1,17 +1,20 @@
 """The files of an artifact, written whole into `results/paper/<dataset>/<recipe>/`."""
 
+import logging
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from bench.files import write_atomically, write_text
 from bench.paper.contract import ArtifactEntry, Made, PaperRequest
 from bench.paper.options import VARIATIONS, spelled
 from bench.paper.rendering.captions import dataset_label
-from bench.paper.rendering.text import to_csv, to_latex, to_markdown
+from bench.paper.rendering.text import read_markdown, to_csv, to_latex, to_markdown
 
 DOCUMENT = "all.tex"
 PICTURE_DPI = 150
 EVERY_DATASET = "every-dataset"
+log = logging.getLogger("erbench")
 
 
 def folder_of(entry: ArtifactEntry, request: PaperRequest, results_dir: Path) -> Path:
@@ -47,11 +50,21 @@ def save_artifact(
         "tex": to_latex(made, caption, command=command, picture=pictures["pdf"]),
         "csv": to_csv(made),
     }
+    _tell_what_is_replaced(folder / f"{name}.md", texts["md"])
     for ending, text in texts.items():
         files.append(folder / f"{name}.{ending}")
         write_atomically(files[-1], lambda path, text=text: write_text(path, text))  # type: ignore[misc]
     write_atomically(folder / DOCUMENT, lambda path: write_text(path, document_of(folder)))
     return sorted(files, key=lambda path: path.suffix != ".md")
+
+
+def _tell_what_is_replaced(path: Path, text: str) -> None:
+    """Warn where another command's artifact of the same name gives way, which sizes and seeds do not keep apart."""
+    with suppress(OSError, UnicodeDecodeError):
+        body, command = read_markdown(path.read_text(encoding="utf-8"))
+        new_body, new_command = read_markdown(text)
+        if command and command != new_command and body != new_body:
+            log.warning("%s replaces what another command had made: %s", path, command)
 
 
 def document_of(folder: Path) -> str:

@@ -80,6 +80,13 @@ def to_markdown(made: Made, caption: str, *, command: str, picture: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def read_markdown(text: str) -> tuple[str, str]:
+    """What `to_markdown` wrote: (everything before the command, the command); no command in a file of other making."""
+    body, _, last = text.rstrip("\n").rpartition("\n")
+    command = last.strip()
+    return (body, command) if command.startswith("bench paper ") else (text, "")
+
+
 def to_csv(made: Made) -> str:
     """The data behind an artifact, unrounded."""
     import pandas as pd

@@ -1,6 +1,7 @@
 """What stands below an artifact, and in which folder its files lie."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,21 @@ def test_files_are_written_and_the_document_joins_them_in_order(tmp_path: Path) 
         numbers = re.findall(rf"\\renewcommand\{{\\the{kind}\}}\{{(\w+)\}}", document)
         assert numbers == ["3", "kl", "2", "10", "theorem1"]  # the paper's
     assert sorted(path.suffix for path in folder.iterdir()) == [".csv"] * 5 + [".md"] * 5 + [".tex"] * 6
+
+
+def test_what_another_command_had_made_is_not_replaced_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    three, one = "bench paper table3 --seeds 3", "bench paper table3 --seeds 1"
+    save = partial(save_artifact, entry(name="table3"), REQUEST, results_dir=tmp_path)
+    save(MADE, caption="Three seeds.", command=three)
+    save(MADE, caption="Three seeds, again.", command=three)
+    assert caplog.messages == []
+    save(MADE, caption="One seed.", command=one)
+    path = folder_of(entry(), REQUEST, tmp_path) / "table3.md"
+    assert caplog.messages == [f"{path} replaces what another command had made: {three}"]
+    save(MADE, caption="One seed.", command=three)  # the same numbers
+    assert len(caplog.messages) == 1
+    path.write_text("Notes of somebody's own.\n")
+    save(MADE, caption="Three seeds.", command=three)
+    assert len(caplog.messages) == 1

@@ -87,6 +87,12 @@ def test_artifacts_that_the_dataset_does_not_have(bench: Bench, tiny_images: str
         assert_refused(bench("paper", entry.name, "--dataset", tiny_images), where, f"it is for: {defined}")
 
 
+def test_what_a_dataset_does_not_have_is_told_before_its_images_are_looked_for(bench: Bench) -> None:
+    for dataset, whose in (("mnist", ""), ("fashion-mnist", ", whose networks are those of mnist")):
+        ended = bench("paper", "figure6", "--dataset", dataset, "--download")
+        assert_refused(ended, f"figure6 is not defined for {dataset}{whose}; it is for: cifar10, digits")
+
+
 def test_artifacts_say_for_whom_they_are_and_what_they_take() -> None:
     for entry in ARTIFACTS:
         assert entry.families <= set(FAMILIES.names()), entry.name
