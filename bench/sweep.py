@@ -126,23 +126,23 @@ def sweep(
     """
     keeps = len(cells) > 1 if keep_errors is None else keep_errors
     left, names = list(cells), cell_names(cells)
-    hurried = replace(workspace, waits=False)
+    hurried, told = replace(workspace, waits=False), False
     with _cells_task(cells, workspace) as task:
         while left:
             others = []  # in other processes' hands, or in need of what is
             for cell in left:
-                record = _record_of(cell, hurried, keep_errors=keeps)
+                record = _record_of(cell, hurried, keep_errors=keeps, told=told)
                 if record is None:
                     others.append(cell)
                     continue
                 task.advance(f"{names[record.run_id]}: {record.status}")
                 yield record
             if len(others) == len(left):
-                record = _record_of(others.pop(0), workspace, keep_errors=keeps)
+                record = _record_of(others.pop(0), workspace, keep_errors=keeps, told=True)
                 assert record is not None
                 task.advance(f"{names[record.run_id]}: {record.status}")
                 yield record
-            left = others
+            left, told = others, True
 
 
 def in_order(cells: Sequence[Cell], records: Iterable[Record]) -> list[Record]:
@@ -156,10 +156,13 @@ def _cells_task(cells: Sequence[Cell], workspace: Workspace) -> AbstractContextM
     return progress.task("cells", len(cells), slow=True)
 
 
-def _record_of(cell: Cell, workspace: Workspace, *, keep_errors: bool) -> Record | None:
-    """A cell's record; None when another process is at it, or at what it needs, and is not waited for."""
+def _record_of(cell: Cell, workspace: Workspace, *, keep_errors: bool, told: bool) -> Record | None:
+    """A cell's record; None when another process is at it, or at what it needs, and is not waited for.
+
+    With `told` it is not said again why a record is not taken.
+    """
     try:
-        if known := known_record(cell, workspace):
+        if known := known_record(cell, workspace, told=told):
             return known
         if cell.fault:
             raise ModelError(cell.fault)

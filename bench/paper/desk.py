@@ -117,7 +117,8 @@ class Desk:
         if cell.spec.detector is not None:
             raise RequestError(f"'{defense}' is a detector; {self.artifact} looks at classifiers")
         if self.collects and not is_fitted(spec, cell.dataset, self.workspace):
-            raise MissingError([Missing(what=f"{defense}, seed {seed}", command=self._typed(self.command))])
+            command = self._typed(self.command)
+            raise MissingError([Missing(what=f"{defense}, seed {seed}", command=command)], command=command)
         return fit_classifier(spec, cell.dataset, self.workspace)
 
     def study(
@@ -142,7 +143,8 @@ class Desk:
         spec = {"study": kind, "identity": dict(identity), "code": code_version(code)}
         key = store.key(STUDIES, spec)
         if self.collects and not store.holds(STUDIES, key):
-            raise MissingError([Missing(what=kind, command=self._typed(self.command))])
+            command = self._typed(self.command)
+            raise MissingError([Missing(what=kind, command=command)], command=command)
 
         def make() -> Item:
             tensors, details = compute()

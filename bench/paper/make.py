@@ -13,7 +13,7 @@ from bench.executors.driver import Crew
 from bench.paper.ahead import Ahead
 from bench.paper.contract import ArtifactEntry, Made, PaperRequest
 from bench.paper.desk import Desk
-from bench.paper.missing import MissingError
+from bench.paper.missing import MissingError, SeveralMissingError
 from bench.paper.registry import ARTIFACTS
 from bench.paper.rendering.captions import caption_of
 from bench.paper.rendering.files import save_artifact
@@ -89,10 +89,12 @@ def make_artifacts(
         log.warning("--%s went to no run of %s", name.replace("_", "-"), " or ".join(entry.name for entry in entries))
 
 
-def missing_of(finished: Sequence[Finished]) -> MissingError | None:
-    """Everything that several artifacts lack, said once; None when they lack nothing."""
-    missing = [item for each in finished if isinstance(each.error, MissingError) for item in each.error.missing]
-    return MissingError(list(dict.fromkeys(missing))) if missing else None
+def missing_of(finished: Sequence[Finished]) -> MissingError | SeveralMissingError | None:
+    """What artifacts lack, said once; None when they lack nothing."""
+    errors = {each.entry.name: each.error for each in finished if isinstance(each.error, MissingError)}
+    if len(errors) > 1:
+        return SeveralMissingError(errors)
+    return next(iter(errors.values()), None)
 
 
 def _own(options: Mapping[str, Any], entry: ArtifactEntry) -> dict[str, Any]:

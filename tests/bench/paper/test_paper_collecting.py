@@ -78,11 +78,14 @@ def test_all_tells_everything_at_once_and_writes_what_needs_nothing(bench: Bench
     ended = bench("paper", "all", "--seeds", "1", "--collect", "--results-dir", str(tmp_path / "results"))
     assert ended.code == 2
     assert ended.err.count("error: ") == 1
-    first, *lines = ended.err.splitlines()
-    assert first == f"error: {len(lines)} things are missing; --collect computes nothing. To make them:"
-    commands = [line.partition("  bench ")[2].strip() for line in lines]
-    assert len(set(commands)) == len(commands) > 50
-    assert all(command.startswith(("run --defense ", "paper ")) for command in commands)
+    computed = [entry.name for entry in ENTRIES if entry.families]
+    assert ended.err.startswith(f"error: {len(computed)} artifacts lack ")
+    told = listed(ended)
+    assert [what.partition(":")[0] for what in told] == computed
+    assert all(command.startswith("bench paper ") for command in told.values())
+    alone = bench(*shlex.split(told["table3: 8 of 8"])[1:], "--collect")
+    assert alone.err.startswith("error: 8 of 8 things are missing")
+    assert list(listed(alone).values())[:-1] == [command for command in listed(alone).values() if " run " in command]
     written = {path.stem for path in (tmp_path / "results" / "paper").rglob("*.md")}
     assert written == {entry.name for entry in ENTRIES if not entry.families}
     assert not (tmp_path / "results" / "runs").exists()

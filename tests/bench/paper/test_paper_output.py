@@ -49,20 +49,28 @@ def test_title_findings_and_files_are_told(capsys: pytest.CaptureFixture[str], m
 def test_what_has_no_artifact_shows_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = Finished(entry=entry(), made=None, error=MissingError([Missing(what="x", command="bench run")]))
+    failed = Finished(entry=entry(), made=None, error=MissingError([Missing(what="x", command="a")], command="b"))
     assert shown(capsys, monkeypatch, failed, 80) == ""
 
 
 def test_what_several_artifacts_lack_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    def lacking(*names: str) -> Finished:
+    def lacking(artifact: str, *names: str) -> Finished:
         missing = [Missing(what=name, command=f"bench run {name}") for name in names]
-        return Finished(entry=entry(), made=None, error=MissingError(missing, of=9, command="bench paper table99"))
+        error = MissingError(missing, of=9, command=f"bench paper {artifact}")
+        return Finished(entry=entry(name=artifact), made=None, error=error)
 
-    assert show_missing([lacking("a", "b"), lacking("b", "c"), finished()]) == 2
-    err = capsys.readouterr().err
-    assert err == (
-        "error: 3 things are missing; --collect computes nothing. To make them:\n"
-        "  a  bench run a\n  b  bench run b\n  c  bench run c\n"
+    assert show_missing([lacking("table8", "a", "b"), finished(), lacking("table9", "b")]) == 2
+    assert capsys.readouterr().err == (
+        "error: 2 artifacts lack what they are put together of (asked alone, each tells what); "
+        "--collect computes nothing. To make them:\n"
+        "  table8: 2 of 9  bench paper table8\n"
+        "  table9: 1 of 9  bench paper table9\n"
+        "  or all at once  the same command without --collect\n"
+    )
+    assert show_missing([finished(), lacking("table8", "a", "b")]) == 2
+    assert capsys.readouterr().err == (
+        "error: 2 of 9 things are missing; --collect computes nothing. To make them:\n"
+        "  a               bench run a\n  b               bench run b\n  or all at once  bench paper table8\n"
     )
     assert show_missing([finished()]) == 0
     assert capsys.readouterr().err == ""
