@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ from bench.sanity.contract import Flag
 from bench.sanity.examine import case_of, default_flags
 from bench.spec import RunSpec
 from bench.stations import Clock
+from bench.storage.claims import BusyError
 from bench.storage.store import Item
 from bench.tables.methods_table import save_latex
 from bench.traces import TRACE, save_trace
@@ -100,7 +102,7 @@ def run_claimed(cell: Cell, workspace: Workspace) -> Record:
     folder, clock, fitted = workspace.run_dir(cell.run_id), Clock(), None
     try:
         with clock.station("fit"):
-            fitted = _fitted(cell, workspace)
+            fitted = _fitted_or_twin_meanwhile(cell, workspace)
             twin = fit_twin(cell.spec.classifier, cell.dataset, workspace)
             embedding = embedding_distance(cell.spec.classifier, fitted, twin, cell.dataset)
     except NotConvergedError as verdict:
@@ -157,6 +159,16 @@ def _studio(cell: Cell, fitted: FittedClassifier, workspace: Workspace) -> Studi
 
     logits = store.once("logits", key, predict).tensors["logits"]
     return Studio(spec=cell.spec, dataset=cell.dataset, fitted=fitted, workspace=workspace, logits=logits)
+
+
+def _fitted_or_twin_meanwhile(cell: Cell, workspace: Workspace) -> FittedClassifier:
+    """The cell's classifier; where `BusyError` says that another process is training it, its twin is trained first."""
+    try:
+        return _fitted(cell, workspace)
+    except BusyError:
+        with suppress(NotConvergedError):  # told by whoever runs the cell
+            fit_twin(cell.spec.classifier, cell.dataset, workspace)
+        raise
 
 
 def _fitted(cell: Cell, workspace: Workspace) -> FittedClassifier:

@@ -20,13 +20,15 @@ from small_runs import BASELINE, CLASSIFICATION, cells_of, workspace_in
 from attacks.errors import RequestError
 from bench import crafting, fitting
 from bench.code_version import program_version
+from bench.embedding import twin_of
 from bench.executors.contract import Job
 from bench.executors.driver import Crew, swept_by
 from bench.executors.local import LocalWorkers
 from bench.executors.reports import Reports, clear_reports, read_reports
 from bench.executors.worker import work
-from bench.pipeline import run_cell
+from bench.pipeline import run_cell, run_claimed
 from bench.record import Record, load_outcomes
+from bench.storage.claims import BusyError
 from bench.sweep import in_order, sweep
 from bench.workspace import Workspace
 
@@ -111,6 +113,19 @@ def test_a_cell_that_others_are_at_comes_after_those_that_nobody_is_at(tmp_path:
         records = sweep([first, second], workspace)
         assert next(records).run_id == second.run_id
     assert [record.run_id for record in records] == [first.run_id]
+
+
+def test_a_twin_is_trained_while_another_process_trains_its_network(tmp_path: Path) -> None:
+    workspace = workspace_in(tmp_path)
+    (cell,) = cells_of(workspace, {"defense": "er-classifier", "attack": "noise", "n_train": 400, "epochs": 1})
+    spec = cell.spec.classifier
+    twin = twin_of(spec)
+    assert twin is not None
+    claim = f"classifiers-{workspace.store.key('classifiers', fitting._classifier_identity(spec, cell.dataset))}"
+    with workspace.store.claims.held(claim), pytest.raises(BusyError):
+        run_claimed(cell, replace(workspace, waits=False))
+    assert fitting.is_fitted(twin, cell.dataset, workspace)
+    assert not fitting.is_fitted(spec, cell.dataset, workspace)
 
 
 def test_local_workers_make_the_same_records_also_when_one_is_lost(
