@@ -74,11 +74,16 @@ def known_record(cell: Cell, workspace: Workspace, *, told: bool = False) -> Rec
     return None if workspace.traced and not (folder / TRACE).exists() else known
 
 
-def run_cell(cell: Cell, workspace: Workspace) -> Record:
+def run_cell(cell: Cell, workspace: Workspace, clock: Clock | None = None) -> Record:
     """Run one cell, or read its record when it has been run before, here or by another process that runs it now.
 
     A run leaves `runs/<hash>/` with `outcomes.parquet`, `examples.png`, `table.tex`, `trace.parquet` when traces are
     kept, and, last, `record.json`.
+
+    Args:
+        cell: what to run.
+        workspace: where it runs.
+        clock: gets the times of this try, beside those of tries that were given up.
 
     Raises:
         RequestError: the data do not hold what the spec asks for.
@@ -89,7 +94,7 @@ def run_cell(cell: Cell, workspace: Workspace) -> Record:
     if known := known_record(cell, workspace):
         return known
     with workspace.store.claims.held(claim_name(cell)):
-        return known_record(cell, workspace, told=True) or run_claimed(cell, workspace)
+        return known_record(cell, workspace, told=True) or run_claimed(cell, workspace, clock)
 
 
 def claim_name(cell: Cell) -> str:
@@ -97,9 +102,13 @@ def claim_name(cell: Cell) -> str:
     return f"run-{cell.run_id}"
 
 
-def run_claimed(cell: Cell, workspace: Workspace) -> Record:
-    """Run a cell, whatever is known of it; as `run_cell`, for whoever holds its claim."""
-    folder, clock, fitted = workspace.run_dir(cell.run_id), Clock(), None
+def run_claimed(cell: Cell, workspace: Workspace, clock: Clock | None = None) -> Record:
+    """Run a cell, whatever is known of it; as `run_cell`, for whoever holds its claim.
+
+    Raises:
+        BusyError: another process is at something that it needs, for longer than the workspace's patience.
+    """
+    folder, clock, fitted = workspace.run_dir(cell.run_id), clock or Clock(), None
     try:
         with clock.station("fit"):
             fitted = _fitted_or_twin_meanwhile(cell, workspace)

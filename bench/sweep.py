@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from bench.user_models.user_model import UserModel, load_user_model
 from bench.workspace import Workspace
 
 Datasets = dict[tuple[str, int | None, int | None], Dataset]  # by name, image size and channels
+PATIENCE = 60.0  # seconds that one cell is waited for before the others are looked at again
 log = logging.getLogger("erbench")
 
 
@@ -125,24 +126,34 @@ def sweep(
         StorageError: the results folder cannot be written to, or is full.
     """
     keeps = len(cells) > 1 if keep_errors is None else keep_errors
-    left, names = list(cells), cell_names(cells)
-    hurried, told = replace(workspace, waits=False), False
+    names = cell_names(cells)
     with _cells_task(cells, workspace) as task:
-        while left:
-            others = []  # in other processes' hands, or in need of what is
-            for cell in left:
-                record = _record_of(cell, hurried, keep_errors=keeps, told=told)
-                if record is None:
-                    others.append(cell)
-                    continue
-                task.advance(f"{names[record.run_id]}: {record.status}")
+        for record in _in_rounds(cells, workspace, keep_errors=keeps):
+            task.advance(f"{names[record.run_id]}: {record.status}")
+            yield record
+
+
+def _in_rounds(cells: Sequence[Cell], workspace: Workspace, *, keep_errors: bool) -> Iterator[Record]:
+    """Round after round, what nobody else is at; where nothing is left but what others are at, wait for some of it."""
+    left, told = list(cells), False
+    clocks = {cell.run_id: Clock() for cell in cells}  # of tries that were given up, too
+    hurried, patient = replace(workspace, patience=0.0), replace(workspace, patience=PATIENCE)
+    while left:
+        others = []  # in other processes' hands, or in need of what is
+        for cell in left:
+            record = _record_of(cell, hurried, clocks[cell.run_id], keep_errors=keep_errors, told=told)
+            if record is None:
+                others.append(cell)
+            else:
                 yield record
-            if len(others) == len(left):
-                record = _record_of(others.pop(0), workspace, keep_errors=keeps, told=True)
-                assert record is not None
-                task.advance(f"{names[record.run_id]}: {record.status}")
+        if len(others) == len(left):
+            waited_for = others.pop(0)
+            record = _record_of(waited_for, patient, clocks[waited_for.run_id], keep_errors=keep_errors, told=True)
+            if record is None:
+                others.append(waited_for)
+            else:
                 yield record
-            left, told = others, True
+        left, told = others, True
 
 
 def in_order(cells: Sequence[Cell], records: Iterable[Record]) -> list[Record]:
@@ -156,10 +167,10 @@ def _cells_task(cells: Sequence[Cell], workspace: Workspace) -> AbstractContextM
     return progress.task("cells", len(cells), slow=True)
 
 
-def _record_of(cell: Cell, workspace: Workspace, *, keep_errors: bool, told: bool) -> Record | None:
-    """A cell's record; None when another process is at it, or at what it needs, and is not waited for.
+def _record_of(cell: Cell, workspace: Workspace, clock: Clock, *, keep_errors: bool, told: bool) -> Record | None:
+    """A cell's record; None when another process is at it, or at what it needs, for longer than the patience.
 
-    With `told` it is not said again why a record is not taken.
+    Work done is added to the `clock`. With `told` it is not said again why a record is not taken.
     """
     try:
         if known := known_record(cell, workspace, told=told):
@@ -168,12 +179,12 @@ def _record_of(cell: Cell, workspace: Workspace, *, keep_errors: bool, told: boo
             raise ModelError(cell.fault)
         with workspace.store.claims.tried(claim_name(cell)) as is_mine:
             if is_mine:
-                return known_record(cell, workspace, told=True) or run_claimed(cell, workspace)
-        if not workspace.waits:
+                return known_record(cell, workspace, told=True) or run_claimed(cell, workspace, clock)
+        if not workspace.patience:
             return None
         with suppress(ErbenchError):  # whoever has the claim tells it
             help_with(cell, workspace)
-        return run_cell(cell, workspace)
+        return run_cell(cell, workspace, clock)
     except BusyError:
         return None
     except StorageError:

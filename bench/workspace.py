@@ -1,5 +1,6 @@
 """Where a run happens: folders, device, batch size, and who is told of progress. None of it changes a number's spec."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Workspace:
     batch_size: images that pass the model together while an attack works on them.
     traced: keep loss and margin of every step of the test attack.
     started: when the sweep began, ISO 8601 in UTC; a cell that has failed since is not tried again.
-    waits: for what another process is making; otherwise `BusyError` says that one is.
+    patience: seconds that are waited for what another process is making, before `BusyError`.
     """
 
     results_dir: Path = Path("results")
@@ -35,12 +36,12 @@ class Workspace:
     batch_size: int = 100
     traced: bool = False
     started: str = field(default_factory=now)
-    waits: bool = True
+    patience: float = math.inf
 
     @property
     def store(self) -> Store:
         """The cache of fitted defenses and crafted images."""
-        return Store(self.results_dir / "store", self.waits)
+        return Store(self.results_dir / "store", self.patience)
 
     def run_dir(self, run_id: str) -> Path:
         """The folder of one run's record."""

@@ -16,27 +16,26 @@ PADDING = 3  # of a column of rich's
 
 
 def show_artifact(finished: Finished) -> None:
-    """Print one artifact; a table wider than the terminal is cut into one a group of columns."""
-    console = Console(highlight=False)
+    """Print one artifact, or why there is none; a table wider than the terminal is cut into one a group of columns."""
+    if finished.error is not None and not isinstance(finished.error, MissingError):
+        typer.echo(f"error: {finished.entry.name}: {finished.error}", err=True)
     if finished.made is None:
         return
-    console.print(f"[bold]{escape(finished.entry.name)}[/bold]: {escape(finished.made.title)}")
-    for part in _parts(finished.made.table, console.width):
-        console.print(part)
-    for finding in finished.made.findings:
-        console.print(f"[dim]·[/dim] {escape(finding)}", soft_wrap=not console.is_terminal)
-    for file in finished.files:
-        console.print(f"  {escape(str(file))}", soft_wrap=True, style="dim")
-    console.print()
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        console.print(f"[bold]{escape(finished.entry.name)}[/bold]: {escape(finished.made.title)}")
+        for part in _parts(finished.made.table, console.width):
+            console.print(part)
+        for finding in finished.made.findings:
+            console.print(f"[dim]·[/dim] {escape(finding)}", soft_wrap=not console.is_terminal)
+        for file in finished.files:
+            console.print(f"  {escape(str(file))}", soft_wrap=True, style="dim")
+    print(captured.get(), flush=True)  # not by the console, which would write over the bars of what still runs
 
 
 def show_missing(finished: Sequence[Finished]) -> int:
-    """Tell what failed and what is missing of several artifacts; return the exit code."""
-    code = 0
-    for each in finished:
-        if each.error is not None and not isinstance(each.error, MissingError):
-            typer.echo(f"error: {each.entry.name}: {each.error}", err=True)
-            code = max(code, each.error.exit_code)
+    """Tell what several artifacts are missing; return the exit code, of those that failed too."""
+    code = max((each.error.exit_code for each in finished if each.error is not None), default=0)
     if missing := missing_of(finished):
         typer.echo(f"error: {missing}", err=True)
         code = missing.exit_code

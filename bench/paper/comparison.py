@@ -8,9 +8,13 @@ from bench.paper.contract import Entry
 BETTER, EQUAL, WORSE, UNKNOWN = "better", "equal", "worse", "n/a"
 MARKS = {BETTER: " ▲", EQUAL: " =", WORSE: " ▼"}
 EXPLAINED = (
-    "Ours as mean over seeds with 95 % interval; Δ is ours minus the paper's, in points: ▲ better, ▼ worse than the "
-    "paper beyond our interval (bold), = within it"
+    "Δ is ours minus the paper's, in points: ▲ better, ▼ worse than the paper beyond our interval (bold), = within it"
 )
+
+
+def estimated(seeds: int) -> str:
+    """How numbers over so many seeds are to be read."""
+    return "mean over seeds with 95 % interval" if seeds > 1 else "of one seed, with Wilson's 95 % interval"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

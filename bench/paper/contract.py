@@ -106,7 +106,8 @@ class ArtifactEntry:
     families: of networks whose datasets it is defined for; empty where it takes no dataset.
     options: names of its own options, with underscores.
     has_seeds: whether it repeats anything.
-    runs: desk -> the cells that it asks the desk's records of, as `Desk.records` takes them; raises what `make` does.
+    runs: desk -> the cells that it asks the desk's records of, as `Desk.records` takes them; raises `RequestError` for
+        options out of range, so that these are told before anything runs.
     make: desk -> the artifact; raises `RequestError` for options out of range.
     """
 

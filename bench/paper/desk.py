@@ -39,6 +39,7 @@ class Desk:
     collects: compute nothing; what is missing raises `MissingError`.
     datasets: loaded so far, shared between desks.
     used: names of the settings that went to a run so far.
+    ended: records that this command has made or found so far, by run id; shared between desks.
     """
 
     artifact: str
@@ -48,6 +49,7 @@ class Desk:
     collects: bool = False
     datasets: Datasets = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    ended: dict[str, Record] = field(default_factory=dict)
 
     @property
     def dataset(self) -> Dataset:
@@ -83,6 +85,8 @@ class Desk:
         cells = self.cells(wanted)
         if self.collects:
             records = self._collected(cells)
+        elif all(cell.run_id in self.ended for cell in cells):
+            records = [self.ended[cell.run_id] for cell in cells]
         else:
             records = in_order(cells, swept_by(self.crew, cells, self.workspace, keep_errors=True))
         if records and all(record.status != "done" for record in records):
@@ -100,26 +104,45 @@ class Desk:
         return [tuple(records[start : start + seeds]) for start in range(0, len(records), seeds)]
 
     def classifier(self, defense: str, seed: int, **options: Any) -> FittedClassifier:
-        """A fitted classifier, trained now unless it is stored.
+        """One classifier; as `classifiers`."""
+        return self.classifiers([defense], seed, **options)[0]
+
+    def classifiers(self, defenses: Sequence[str], seed: int, **options: Any) -> list[FittedClassifier]:
+        """Fitted classifiers, trained now unless they are stored.
 
         Args:
-            defense: a registered classifier.
-            seed: of its training.
-            **options: of its training, beyond the request's settings.
+            defenses: registered classifiers.
+            seed: of their training.
+            **options: of their training, beyond the request's settings.
 
         Raises:
-            MissingError: it is missing and only to be collected.
-            NotConvergedError: its training ends without a usable model.
+            MissingError: some are missing and only to be collected.
+            NotConvergedError: a training ends without a usable model.
         """
-        request = self._request({"defense": defense, "attack": "fgsm", "seed": seed} | options)
+        cells = [self._trained_in(defense, seed, options) for defense in defenses]
+        if self.collects:
+            absent = [
+                defense
+                for defense, cell in zip(defenses, cells, strict=True)
+                if not is_fitted(cell.spec.classifier, cell.dataset, self.workspace)
+            ]
+            if absent:
+                command = self._typed(self.command)
+                missing = [Missing(what=f"{defense}, seed {seed}", command=command) for defense in absent]
+                raise MissingError(missing, command=command)
+        return [fit_classifier(cell.spec.classifier, cell.dataset, self.workspace) for cell in cells]
+
+    def _trained_in(self, defense: str, seed: int, options: Mapping[str, Any]) -> Cell:
+        """A cell that trains a classifier.
+
+        Raises:
+            RequestError: it is a detector's.
+        """
+        request = self._request({"defense": defense, "attack": "fgsm", "seed": seed, **options})
         (cell,) = plan_requests([request], self.workspace, self.datasets)
-        spec = cell.spec.classifier
         if cell.spec.detector is not None:
             raise RequestError(f"'{defense}' is a detector; {self.artifact} looks at classifiers")
-        if self.collects and not is_fitted(spec, cell.dataset, self.workspace):
-            command = self._typed(self.command)
-            raise MissingError([Missing(what=f"{defense}, seed {seed}", command=command)], command=command)
-        return fit_classifier(spec, cell.dataset, self.workspace)
+        return cell
 
     def study(
         self,

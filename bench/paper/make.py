@@ -17,6 +17,7 @@ from bench.paper.missing import MissingError, SeveralMissingError
 from bench.paper.registry import ARTIFACTS
 from bench.paper.rendering.captions import caption_of
 from bench.paper.rendering.files import save_artifact
+from bench.record import Record
 from bench.request import CHOICES
 from bench.sweep import Datasets, load
 from bench.workspace import Workspace
@@ -56,12 +57,13 @@ def make_artifacts(
         One a name, in order. With one name an error is raised; with several it is yielded, and the others go on.
 
     Raises:
-        RequestError: a name, the dataset, the recipe, the seeds or an option do not fit.
+        RequestError: a name, the dataset, the recipe, the seeds, an option or a run do not fit; nothing has begun.
+        DataError: data are missing or damaged; nothing has begun either.
         StorageError: the results folder cannot be written to.
     """
     datasets: Datasets = {}
     entries = _entries(names, request, workspace, datasets)
-    crew = crew or Crew()
+    crew, ended = crew or Crew(), dict[str, Record]()
     desks = [
         Desk(
             artifact=entry.name,
@@ -70,10 +72,11 @@ def make_artifacts(
             crew=crew,
             collects=collects,
             datasets=datasets,
+            ended=ended,
         )
         for entry in entries
     ]
-    with Ahead([] if collects else list(zip(entries, desks, strict=True)), crew, workspace) as ahead:
+    with Ahead([] if collects else list(zip(entries, desks, strict=True)), crew, workspace, ended) as ahead:
         for entry, desk in zip(entries, desks, strict=True):
             ahead.finish(entry.name)
             try:
@@ -119,7 +122,9 @@ def _entries(
     if not request.seeds:
         raise RequestError("--seeds must be at least 1: how often everything is repeated")
     wants_all = ALL in names
-    entries = list(ARTIFACTS) if wants_all else [_entry(name) for name in dict.fromkeys(names)]
+    named = [_entry(name) for name in dict.fromkeys(names) if name != ALL]
+    entries = list(ARTIFACTS) if wants_all else named
+    DATASETS.get(request.dataset.partition(":")[0])  # also where no artifact takes one
     if any(entry.families for entry in entries):
         family = _family(request.dataset, workspace, datasets)
         if wants_all:
@@ -156,4 +161,4 @@ def _check_options(options: Mapping[str, Any], entries: Sequence[ArtifactEntry])
             flag = f"--{name.replace('_', '-')}"
             named = " or ".join(entry.name for entry in entries)
             takers = ", ".join(entry.name for entry in ARTIFACTS if name in entry.options)
-            raise RequestError(f"{flag} is not an option of {named}; it is one of {takers}")
+            raise RequestError(f"{flag} is not an option of {named}; it is an option of {takers}")

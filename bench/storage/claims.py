@@ -7,6 +7,7 @@ may be made twice, never wrong, since everything is written whole.
 
 import json
 import logging
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ log = logging.getLogger("erbench.claims")
 
 
 class BusyError(Exception):
-    """Somebody else holds a claim that is not waited for."""
+    """Somebody else holds a claim, for longer than it is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +42,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims below one folder. waits: whether `held` waits for other holders."""
+    """The claims below one folder. patience: seconds that `held` waits for another holder."""
 
     root: Path
-    waits: bool = True
+    patience: float = math.inf
 
     @contextmanager
     def tried(self, name: str) -> Iterator[bool]:
@@ -67,19 +68,25 @@ class Claims:
         """Claim `name` for the block, after whoever holds it now; says whom it waits for.
 
         Raises:
-            BusyError: somebody holds it, and nobody is waited for.
+            BusyError: somebody holds it for longer than the patience.
             DataError: the folder cannot be written to.
         """
         lock = self._lock(name)
         try:
-            self._acquire(lock, timeout=TELL_AFTER if self.waits else 0)
+            self._acquire(lock, timeout=min(self.patience, TELL_AFTER))
         except Timeout:
-            if not self.waits:
+            if self.patience <= TELL_AFTER:
                 raise BusyError(name) from None
             log.info("waiting for %s, held by %s", name, self.holder(name) or "a process that does not say who it is")
-            self._acquire(lock, timeout=-1)
+            self._wait(lock, name)
         with self._held(name, lock):
             yield
+
+    def _wait(self, lock: FileLock, name: str) -> None:
+        try:
+            self._acquire(lock, timeout=-1 if math.isinf(self.patience) else self.patience - TELL_AFTER)
+        except Timeout:
+            raise BusyError(name) from None
 
     def holder(self, name: str) -> Holder | None:
         """Who says to hold `name`; None when nobody does."""

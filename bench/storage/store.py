@@ -7,6 +7,7 @@ ever unpickled.
 
 import json
 import logging
+import math
 import os
 import re
 from collections.abc import Callable
@@ -42,10 +43,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The store below one folder. waits: whether what another process is making is waited for."""
+    """The store below one folder. patience: seconds that are waited for what another process is making."""
 
     root: Path
-    waits: bool = True
+    patience: float = math.inf
 
     def key(self, kind: str, spec: Any) -> str:
         """The hash that names the item of `kind` made from `spec`."""
@@ -118,7 +119,7 @@ class Store:
         """The item, made by `make`, which saves it, unless it is there or another process is making it.
 
         Raises:
-            BusyError: another process is making it, and nobody is waited for.
+            BusyError: another process is making it, for longer than the patience.
         """
         item = None
         with suppress(DataError):  # told below, once
@@ -131,7 +132,7 @@ class Store:
     @property
     def claims(self) -> Claims:
         """Who is making what."""
-        return Claims(self.root / "claims", self.waits)
+        return Claims(self.root / "claims", self.patience)
 
     def _complaint(self, envelope: dict[str, Any], kind: str, key: str) -> str:
         """What is wrong with an item; empty when it is what it should be."""

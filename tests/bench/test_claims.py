@@ -63,7 +63,7 @@ def test_the_holder_says_who_it_is(claims: Claims) -> None:
 
 
 def test_who_does_not_wait_is_told_at_once(claims: Claims) -> None:
-    hurried = Claims(claims.root, waits=False)
+    hurried = Claims(claims.root, patience=0)
     with claims.held("thing"):
         start = time.monotonic()
         with pytest.raises(BusyError, match="thing"), hurried.held("thing"):
@@ -71,6 +71,17 @@ def test_who_does_not_wait_is_told_at_once(claims: Claims) -> None:
         assert time.monotonic() - start < 0.5
     with hurried.held("thing"), claims.tried("thing") as second:
         assert not second
+
+
+def test_patience_ends(claims: Claims, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("bench.storage.claims.TELL_AFTER", 0.1)
+    caplog.set_level(logging.INFO, logger="erbench.claims")
+    with claims.held("thing"):
+        start = time.monotonic()
+        with pytest.raises(BusyError, match="thing"), Claims(claims.root, patience=0.3).held("thing"):
+            pass
+        assert 0.25 < time.monotonic() - start < 2
+    assert "waiting for thing" in caplog.text
 
 
 def test_a_dead_holder_holds_nothing(claims: Claims) -> None:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from bench.executors.driver import Crew, swept_by
 from bench.executors.local import LocalWorkers
 from bench.executors.reports import Reports, clear_reports, read_reports
 from bench.executors.worker import work
-from bench.pipeline import run_cell, run_claimed
+from bench.pipeline import claim_name, run_cell, run_claimed
 from bench.record import Record, load_outcomes
+from bench.stations import Clock
 from bench.storage.claims import BusyError
 from bench.sweep import in_order, sweep
 from bench.workspace import Workspace
@@ -123,9 +125,34 @@ def test_a_twin_is_trained_while_another_process_trains_its_network(tmp_path: Pa
     assert twin is not None
     claim = f"classifiers-{workspace.store.key('classifiers', fitting._classifier_identity(spec, cell.dataset))}"
     with workspace.store.claims.held(claim), pytest.raises(BusyError):
-        run_claimed(cell, replace(workspace, waits=False))
+        run_claimed(cell, replace(workspace, patience=0))
     assert fitting.is_fitted(twin, cell.dataset, workspace)
     assert not fitting.is_fitted(spec, cell.dataset, workspace)
+
+
+def test_whoever_waits_looks_at_other_cells_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.sweep.PATIENCE", 0.1)
+    workspace = workspace_in(tmp_path)
+    first, second = cells_of(workspace, BASELINE | {"defense": "standard", "attack": "noise", "seed": [0, 1]})
+    claims, freed = workspace.store.claims, ExitStack()
+    with claims.held(claim_name(first)):
+        freed.enter_context(claims.held(claim_name(second)))
+        threading.Timer(1.0, freed.close).start()
+        records = sweep([first, second], workspace)
+        assert next(records).run_id == second.run_id
+    (last,) = records
+    assert last.run_id == first.run_id
+
+
+def test_the_time_of_a_try_that_was_given_up_counts(tmp_path: Path) -> None:
+    workspace, clock = workspace_in(tmp_path), Clock()
+    (cell,) = cells_of(workspace, BASELINE | {"defense": "standard", "attack": "noise", "seed": 0, "n_test": 20})
+    (key,) = run_claimed(cell, workspace_in(tmp_path / "elsewhere")).stored["test"]
+    with workspace.store.claims.held(f"crafted-{key}"), pytest.raises(BusyError):
+        run_claimed(cell, replace(workspace, patience=0), clock)
+    trained = clock.seconds["fit"]
+    assert trained > 0
+    assert run_claimed(cell, workspace, clock).seconds["fit"] > trained
 
 
 def test_local_workers_make_the_same_records_also_when_one_is_lost(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.metrics.over_seeds import Estimate, estimate_mean, estimate_rate
-from bench.paper.comparison import BETTER, EQUAL, EXPLAINED, WORSE, Comparison, decimal, percent
+from bench.paper.comparison import BETTER, EQUAL, EXPLAINED, WORSE, Comparison, decimal, estimated, percent
 from bench.paper.contract import Column, Entry, Made, PaperTable, Row
 from bench.paper.desk import Desk
 from bench.paper.failures import failures_of
@@ -99,7 +99,7 @@ def detection_table(*, title: str, head: str, methods: Sequence[Method], desk: D
             f"n {n_fit} images in set I, {n_test} in set II a seed, each clean, noisy and adversarial; at a confidence "
             "above 0 the sound protocol counts those adversarial ones that reached it"
         ),
-        legend=LEGEND,
+        legend=f"Ours: {estimated(len(desk.request.seeds))}; {LEGEND}",
         keys=tuple(record.run_id for _, record in labelled),
     )
 

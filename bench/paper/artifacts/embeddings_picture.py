@@ -108,7 +108,7 @@ def _legend(clouds: Sequence[Cloud]) -> list[Line2D]:
     blank = {"linestyle": "none", "color": "black"}
     handles = [
         Line2D([], [], marker="o", markersize=3, label="clean, in its class's color", **blank),  # type: ignore[arg-type]
-        Line2D([], [], marker="x", markersize=4, label="adversarial, in its true class's", **blank),  # type: ignore[arg-type]
+        Line2D([], [], marker="x", markersize=4, label="adversarial, in its true class's color", **blank),  # type: ignore[arg-type]
         Line2D([], [], marker="o", markersize=3, linestyle="none", color=PALE, label="the clean ones again"),
         Line2D([], [], linestyle=":", color="black", linewidth=0.8, label="the upper panel's frame"),
     ]

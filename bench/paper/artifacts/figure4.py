@@ -18,7 +18,7 @@ from bench.inference import BATCH, logits_of_all
 from bench.paper.artifacts.figure4_findings import findings_of
 from bench.paper.artifacts.figure4_picture import Panel, draw_surfaces
 from bench.paper.artifacts.figure4_settings import Settings, settings_of
-from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, plain_row
+from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, Wanted, plain_row
 from bench.paper.desk import Desk
 from bench.paper.studies.loss_surface import loss_surfaces, planes_through, steps_of
 from bench.paper.studies.surface_shape import SurfaceShape, shape_of
@@ -43,10 +43,15 @@ class Measured:
     masked: int
 
 
+def _runs(desk: Desk) -> list[Wanted]:
+    settings_of(desk)  # raises for options out of range before anything runs
+    return []
+
+
 def _make(desk: Desk) -> Made:
     settings = settings_of(desk)
     seed, steps = desk.request.seeds[0], steps_of(settings.grid, settings.range)
-    fitted = [desk.classifier(defense, seed) for defense in settings.defenses]
+    fitted = desk.classifiers(settings.defenses, seed)
     sample_ids = _images_all_get_right(desk, fitted, settings)
     measured = [
         _measured(defense, _study(desk, each, sample_ids, settings), steps)
@@ -188,5 +193,6 @@ FIGURE4 = ArtifactEntry(
     families=frozenset(FAMILIES.names()),
     options=frozenset({"defenses", "grid", "range", "images", "precision"}),
     has_seeds=False,
+    runs=_runs,
     make=_make,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.metrics.over_seeds import estimate_rate
 from bench.paper.artifacts.curves_picture import Curve, draw_curves
-from bench.paper.comparison import percent
+from bench.paper.comparison import estimated, percent
 from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Wanted, plain_row
 from bench.paper.desk import Desk
 from bench.paper.failures import failures_of
@@ -75,7 +75,9 @@ def _make(compared: Compared, desk: Desk) -> Made:
     by_variant = [groups[start : start + len(budgets)] for start in range(0, len(groups), len(budgets))]
     curves = [_curve(variant, budgets, own) for variant, own in zip(variants, by_variant, strict=True)]
     data = tuple(
-        row for curve, variant in zip(curves, variants, strict=True) for row in _data(compared.name, curve, variant)
+        row
+        for curve, variant, own in zip(curves, variants, by_variant, strict=True)
+        for row in _data(compared.name, curve, variant, own)
     )
     labelled = [
         (variant.label, record)
@@ -89,7 +91,7 @@ def _make(compared: Compared, desk: Desk) -> Made:
         data=data,
         findings=(*_findings(axis, curves), *failures_of(labelled)),
         counted=f"n {_images(desk)} images a seed, clean: all test images; PGD untargeted at the dataset's steps",
-        legend="Accuracy in percent as mean over seeds with 95 % interval; ε in pixel units",
+        legend=f"Accuracy in percent: {estimated(len(desk.request.seeds))}; ε in pixel units",
         keys=tuple(record.run_id for _, record in labelled),
         figure=draw_curves(curves, title=compared.title, legend_title=axis),
     )
@@ -102,9 +104,12 @@ def _scaled(desk: Desk, shares: Sequence[float]) -> tuple[float, ...]:
 
 
 def _curve(variant: Variant, budgets: Sequence[float], groups: Sequence[Sequence[Record]]) -> Curve:
+    """One line; where some seeds gave no numbers its label says how many did."""
     clean = estimate_rate([record.rate("clean_accuracy") for record in groups[0]])
     robust = [estimate_rate([record.rate("robust_accuracy") for record in group]) for group in groups]
-    return Curve(label=variant.label, epsilons=(0.0, *budgets), accuracies=(clean, *robust))
+    seeds, asked = min(estimate.seeds for estimate in (clean, *robust)), len(groups[0])
+    label = f"{variant.label} ({seeds} of {asked} seeds)" if 0 < seeds < asked else variant.label
+    return Curve(label=label, epsilons=(0.0, *budgets), accuracies=(clean, *robust))
 
 
 def _table(axis: str, budgets: Sequence[float], curves: Sequence[Curve]) -> PaperTable:
@@ -114,11 +119,12 @@ def _table(axis: str, budgets: Sequence[float], curves: Sequence[Curve]) -> Pape
     return PaperTable(columns=tuple(columns), blocks=(rows,))
 
 
-def _data(name: str, curve: Curve, variant: Variant) -> list[dict[str, Any]]:
+def _data(name: str, curve: Curve, variant: Variant, groups: Sequence[Sequence[Record]]) -> list[dict[str, Any]]:
+    """A datum a budget. groups: the runs of each budget above 0; clean images are those of the first."""
     return [
         {
             "artifact": name,
-            "variant": curve.label,
+            "variant": variant.label,
             "defense": variant.options["defense"],
             "epsilon": epsilon,
             "accuracy": accuracy.value,
@@ -126,8 +132,9 @@ def _data(name: str, curve: Curve, variant: Variant) -> list[dict[str, Any]]:
             "high": accuracy.high,
             "n": accuracy.n,
             "seeds": accuracy.seeds,
+            "runs": " ".join(record.run_id for record in runs),
         }
-        for epsilon, accuracy in zip(curve.epsilons, curve.accuracies, strict=True)
+        for epsilon, accuracy, runs in zip(curve.epsilons, curve.accuracies, (groups[0], *groups), strict=True)
     ]
 
 
@@ -135,11 +142,11 @@ def _findings(axis: str, curves: Sequence[Curve]) -> tuple[str, ...]:
     """Which variant stands best, by the mean over all budgets, and whether the intervals tell it from the next."""
     means = {curve.label: curve.mean_under_attack for curve in curves}
     ranked = sorted(curves, key=lambda curve: (means[curve.label] is None, -(means[curve.label] or 0)))
-    shown = ", ".join(f"{axis} {curve.label}: {_in_percent(means[curve.label])}" for curve in ranked)
+    shown = ", ".join(f"{curve.label}: {_in_percent(means[curve.label])}" for curve in ranked)
     best, *others = ranked
     apart = [other.label for other in others if _is_apart(best, other)]
-    told = f"told apart at some budget from {', '.join(apart)}" if apart else "from none of the others told apart"
-    return (f"mean accuracy over the budgets, by {axis}: {shown}; the first is {told}",)
+    told = f"at some budget from {', '.join(apart)}" if apart else "from none of the others"
+    return (f"mean accuracy over the budgets, by {axis}: {shown}; {best.label} is told apart {told}",)
 
 
 def _in_percent(share: float | None) -> str:
@@ -198,7 +205,7 @@ FIGURE1 = _entry(
 FIGURE2 = _entry(
     Compared(
         name="figure2",
-        title="Networks trained against PGD of several budgets under PGD",
+        title="Networks adversarially trained with several ε, under PGD",
         axis="training ε",
         variants_of=_training_budgets,
         shares=MIN_MAX_BUDGETS,

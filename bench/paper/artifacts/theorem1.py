@@ -9,7 +9,7 @@ from typing import Any
 
 from attacks.errors import RequestError
 from bench.paper.artifacts.theorem1_findings import ROUNDING, findings_of
-from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, plain_row
+from bench.paper.contract import ArtifactEntry, Column, Made, PaperTable, Row, Wanted, plain_row
 from bench.paper.desk import Desk
 from bench.paper.studies.theorem_cases import DRAWN, ENCODER, IDENTITY, NOISES, draw, evaluate
 from bench.storage.store import Item
@@ -20,11 +20,20 @@ MOST_SAMPLES = 5000  # the pairing's time grows with the cube of them, its memor
 STORED = ("labels", "outputs", "encoded_outputs")
 
 
-def _make(desk: Desk) -> Made:
-    samples = desk.request.options.get("samples", SAMPLES)
+def _samples(desk: Desk) -> int:
+    samples = int(desk.request.options.get("samples", SAMPLES))
     if not 2 <= samples <= MOST_SAMPLES:
         raise RequestError(f"--samples must be between 2 and {MOST_SAMPLES:,}, got {samples}")
-    n, seeds = min(samples, len(desk.dataset.test)), desk.request.seeds
+    return min(samples, len(desk.dataset.test))
+
+
+def _runs(desk: Desk) -> list[Wanted]:
+    _samples(desk)  # raises for options out of range before anything runs
+    return []
+
+
+def _make(desk: Desk) -> Made:
+    n, seeds = _samples(desk), desk.request.seeds
     studies = [_study(desk, seed, n) for seed in seeds]
     data = [
         {"seed": seed, "n": n, **datum}
@@ -89,5 +98,6 @@ THEOREM1 = ArtifactEntry(
     source="supplement A, (1) to (8)",
     families=frozenset(FAMILIES.names()),
     options=frozenset({"samples"}),
+    runs=_runs,
     make=_make,
 )

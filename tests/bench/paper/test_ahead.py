@@ -68,7 +68,7 @@ def run_ids(pair: tuple[ArtifactEntry, Desk]) -> set[str]:
 
 def test_all_cells_go_through_one_sweep_once(tmp_path: Path, made_up: MadeUpSweep) -> None:
     table3, table4, figure5, table1 = pairs = with_desks(tmp_path)
-    with Ahead(pairs, Crew(), workspace_in(tmp_path)) as ahead:
+    with Ahead(pairs, Crew(), workspace_in(tmp_path), {}) as ahead:
         assert made_up.ended == []
         ahead.finish("table3")
         assert set(made_up.ended) == run_ids(table3)
@@ -84,20 +84,40 @@ def test_all_cells_go_through_one_sweep_once(tmp_path: Path, made_up: MadeUpSwee
 
 
 def test_what_is_left_is_not_run_once_the_last_artifact_is_made(tmp_path: Path, made_up: MadeUpSweep) -> None:
-    with Ahead(with_desks(tmp_path), Crew(), workspace_in(tmp_path)) as ahead:
+    ended: dict[str, Record] = {}
+    with Ahead(with_desks(tmp_path), Crew(), workspace_in(tmp_path), ended) as ahead:
         ahead.finish("table3")
     assert made_up.is_closed
+    assert list(ended) == made_up.ended
     assert len(made_up.ended) < len(made_up.cells)
 
 
-def test_cells_that_cannot_be_planned_are_left_to_their_artifact(tmp_path: Path, made_up: MadeUpSweep) -> None:
-    entry = ARTIFACTS.get("figure1")
-    desk = Desk(artifact="figure1", request=PaperRequest(options={"dims": (-1,)}), workspace=workspace_in(tmp_path))
-    with pytest.raises(RequestError):
-        desk.cells(entry.runs(desk))
-    pairs = [(entry, desk), *with_desks(tmp_path)]
-    with Ahead(pairs, Crew(), workspace_in(tmp_path)) as ahead:
-        ahead.finish("figure1")
-        assert made_up.ended == []
-        ahead.finish("table3")
-    assert made_up.ended
+def test_a_desk_takes_records_that_have_ended_as_they_are(tmp_path: Path, made_up: MadeUpSweep) -> None:
+    workspace, ended = workspace_in(tmp_path), dict[str, Record]()
+    entry = ARTIFACTS.get("figure5")
+    desk = Desk(artifact="figure5", request=PaperRequest(), workspace=workspace, ended=ended)
+    with Ahead([(entry, desk)], Crew(), workspace, ended) as ahead:
+        ahead.finish("figure5")
+    assert desk.records(entry.runs(desk)) == [ended[cell.run_id] for cell in made_up.cells]
+    assert not workspace.results_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("artifact", "options", "message"),
+    [
+        ("figure1", {"dims": (-1,)}, "embedding-dim"),
+        ("figure4", {"grid": 1}, "--grid must be between"),
+        ("theorem1", {"samples": 1}, "--samples must be between"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_runs(
+    tmp_path: Path, made_up: MadeUpSweep, artifact: str, options: dict[str, Any], message: str
+) -> None:
+    workspace = workspace_in(tmp_path)
+    entry = ARTIFACTS.get(artifact)
+    desk = Desk(artifact=artifact, request=PaperRequest(options=options), workspace=workspace)
+    with pytest.raises(RequestError, match=f"^[^:]*{message}"):
+        Ahead([(entry, desk)], Crew(), workspace, {})
+    with pytest.raises(RequestError, match=f"^{artifact}: .*{message}"):
+        Ahead([*with_desks(tmp_path), (entry, desk)], Crew(), workspace, {})
+    assert made_up.sweeps == 0

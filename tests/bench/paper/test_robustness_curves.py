@@ -81,20 +81,35 @@ def test_variants_are_told_apart_by_intervals_under_attack(
     counts = {2: second, 4: (95, 70, 30)}
     made = made_of(FIGURE1, answering("embedding_dim", counts), dims=(2, 4), epsilons=BUDGETS)
     sentence = made.findings[0]
-    assert sentence.startswith("mean accuracy over the budgets, by dimension: dimension 4: 51.0 %, dimension 2: ")
-    told = "told apart at some budget from 2" if apart else "from none of the others told apart"
-    assert sentence.endswith(f"the first is {told}")
+    assert sentence.startswith("mean accuracy over the budgets, by dimension: 4: 51.0 %, 2: ")
+    told = "at some budget from 2" if apart else "from none of the others"
+    assert sentence.endswith(f"; 4 is told apart {told}")
 
 
 def test_what_gave_no_numbers_is_no_accuracy_of_zero(answering: Callable[..., Any]) -> None:
     counts = {None: (95, 70, 30), 0.1: (), 0.3: (95, 0, 0)}
     answer = answering("train_epsilon", counts)
     made = made_of(FIGURE2, answer, seeds=1, train_epsilons=(0.1, 0.3), epsilons=BUDGETS)
-    means = "by training ε: training ε none: 50.0 %, training ε 0.3: 0.0 %, training ε 0.1: n/a;"
+    means = "by training ε: none: 50.0 %, 0.3: 0.0 %, 0.1: n/a;"
     assert means in made.findings[0]
     assert made.findings[1:] == ("0.1, seed 0: no numbers, not-converged: not enough epochs",)  # once for all budgets
     assert texts(made)[1] == ["0.1", "n/a", "n/a", "n/a"]
     assert {row["accuracy"] for row in made.data if row["variant"] == "0.1"} == {None}
+
+
+def test_a_line_of_fewer_seeds_says_so(answering: Callable[..., Any]) -> None:
+    answer = answering("train_epsilon", {None: (95, 70, 30), 0.1: (95, 0, 0), 0.3: ()})
+    failing = answering("train_epsilon", {None: (95, 70, 30), 0.1: (), 0.3: ()})
+    made = made_of(
+        FIGURE2,
+        lambda options, seed: (answer if seed == 1 else failing)(options, seed),
+        train_epsilons=(0.1, 0.3),
+        epsilons=BUDGETS,
+    )
+    assert [row[0] for row in texts(made)] == ["none", "0.1 (1 of 3 seeds)", "0.3"]
+    assert made.figure is not None
+    assert [line.get_label() for line in made.figure.axes[0].lines] == ["none", "0.1 (1 of 3 seeds)"]
+    assert {(row["variant"], row["seeds"]) for row in made.data} == {("none", 3), ("0.1", 1), ("0.3", 0)}
 
 
 def asked(entry: ArtifactEntry, answer: Any) -> list[Mapping[str, Any]]:
