@@ -31,7 +31,8 @@ class MissingError(DataError):
         self.missing, self.command = tuple(missing), command
         self.counted = f"{len(missing)} of {of}" if of else str(len(missing))
         things = "thing is" if len(missing) == 1 and not of else "things are"
-        together = [Missing(what="or all at once", command=command)] if len(missing) > 1 else []
+        is_told = {item.command for item in missing} == {command}
+        together = [] if is_told or len(missing) == 1 else [Missing(what="or all at once", command=command)]
         super().__init__(_told(f"{self.counted} {things} missing", [*missing, *together]))
 
 

@@ -197,7 +197,7 @@ def _data(name: str, each: Embedded) -> list[dict[str, Any]]:
 def _entry(name: str, families: frozenset[str], where: str) -> ArtifactEntry:
     return ArtifactEntry(
         name=name,
-        summary=f"embeddings of E-CLA and the ER-Classifier in two dimensions, clean and under PGD; {where} in the paper",
+        summary=f"embeddings of E-CLA and ER-Classifier in two dimensions, clean and under PGD; {where} in the paper",
         source=f"supplement F, Figure {name.removeprefix('figure')}",
         families=families,
         has_seeds=False,
