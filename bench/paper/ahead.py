@@ -52,7 +52,9 @@ class Ahead:
         """
         wanted = {cell.run_id for cell in self._cells.get(name, ())}
         while not wanted <= self._ended.keys():
-            record = next(self._records)
+            record = next(self._records, None)
+            if record is None:  # the desk runs what is left, and tells why that fails
+                return
             self._ended[record.run_id] = record
 
     def __enter__(self) -> Self:
@@ -70,4 +72,6 @@ def _planned(entry: ArtifactEntry, desk: Desk, *, is_alone: bool) -> list[Cell]:
     try:
         return desk.cells(entry.runs(desk))
     except RequestError as error:
-        raise error if is_alone else RequestError(f"{entry.name}: {error}") from error
+        if is_alone:
+            raise
+        raise RequestError(f"{entry.name}: {error}") from error

@@ -57,8 +57,9 @@ def make_artifacts(
         One a name, in order. With one name an error is raised; with several it is yielded, and the others go on.
 
     Raises:
-        RequestError: a name, the dataset, the recipe, the seeds, an option or a run do not fit; nothing has begun.
-        DataError: data are missing or damaged; nothing has begun either.
+        RequestError: before anything has begun, when a name, the dataset, the recipe, the seeds, an option or a run do
+            not fit; later, when the crew is lost.
+        DataError: data are missing or damaged.
         StorageError: the results folder cannot be written to.
     """
     datasets: Datasets = {}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.metrics.over_seeds import Estimate, estimate_mean, estimate_rate
@@ -13,6 +13,7 @@ from bench.paper.failures import failures_of
 from bench.paper.published import published_for
 from bench.record import Record
 from bench.request import DEFAULT_SET_SIZE
+from bench.tables.marks import mark
 from bench.tables.methods_table import method_name
 
 METRICS = (("acc_nadv", "ACC-NADV"), ("acc_com", "ACC-COM"))
@@ -55,6 +56,15 @@ class Method:
         highest = 1.0 if metric in RANKINGS else math.inf
         return estimate_mean([record.number(metric) for record in self.records], lowest=0.0, highest=highest)
 
+    def mark(self, metric: str) -> str:
+        """What a number ends in where a sanity flag of any seed makes it doubtful; empty elsewhere."""
+        return max(mark(record, metric) for record in self.records)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Names of the sanity flags of all seeds."""
+        return tuple(dict.fromkeys(flag["name"] for record in self.records for flag in record.flags))
+
     @property
     def floor(self) -> Estimate:
         """Share of adversarial inputs that are classified correctly, whatever the detector says."""
@@ -94,7 +104,13 @@ def detection_table(*, title: str, head: str, methods: Sequence[Method], desk: D
         title=title,
         table=table,
         data=tuple(row for method in methods for row in _data(method)),
-        findings=(*_verdicts(methods), *_never_reached(methods), *findings, *failures_of(labelled)),
+        findings=(
+            *_verdicts(methods),
+            *_never_reached(methods),
+            *findings,
+            *_flagged(methods),
+            *failures_of(labelled),
+        ),
         counted=(
             f"n {n_fit} images in set I, {n_test} in set II a seed, each clean, noisy and adversarial; at a confidence "
             "above 0 the sound protocol counts those adversarial ones that reached it"
@@ -105,15 +121,20 @@ def detection_table(*, title: str, head: str, methods: Sequence[Method], desk: D
 
 
 def _row(method: Method) -> Row:
-    compared = [entry for metric, _ in METRICS for entry in method.comparison(metric).entries()]
+    compared = [entry for metric, _ in METRICS for entry in _compared(method, metric)]
     beside = (
         percent(method.floor),
-        decimal(method.number("auroc")),
-        percent(method.rate("tpr_at_5_fpr")),
-        percent(method.rate("reached")),
-        decimal(method.number("median_l2")),
+        decimal(method.number("auroc")) + method.mark("auroc"),
+        percent(method.rate("tpr_at_5_fpr")) + method.mark("tpr_at_5_fpr"),
+        percent(method.rate("reached")) + method.mark("reached"),
+        decimal(method.number("median_l2")) + method.mark("median_l2"),
     )
     return (Entry(text=method.block), Entry(text=method.name), *compared, *(Entry(text=text) for text in beside))
+
+
+def _compared(method: Method, metric: str) -> tuple[Entry, ...]:
+    ours, *others = method.comparison(metric).entries()
+    return (replace(ours, text=ours.text + method.mark(metric)), *others)
 
 
 def _data(method: Method) -> list[dict[str, Any]]:
@@ -147,6 +168,12 @@ def _never_reached(methods: Sequence[Method]) -> tuple[str, ...]:
     named = [f"{method.name} ({method.block})" for method in methods if method.was_never_reached]
     told = "the attack reached its goal for no image, so that ACC-COM, without a verdict, says nothing of the detector"
     return (f"{told}: {', '.join(named)}",) if named else ()
+
+
+def _flagged(methods: Sequence[Method]) -> tuple[str, ...]:
+    named = [f"{method.name} ({method.block}): {', '.join(method.flags)}" for method in methods if method.flags]
+    told = "sanity flags, explained by the runs' own output; they make the numbers marked (!) doubtful"
+    return (f"{told}: {'; '.join(named)}",) if named else ()
 
 
 def _verdicts(methods: Sequence[Method]) -> tuple[str, ...]:

@@ -130,3 +130,14 @@ def test_a_method_without_numbers_says_why(method: Callable[..., Method]) -> Non
     made = made_of([replace(done, records=(crashed,))])
     assert texts(made)[0][2:8] == ["n/a", "80.00", "–", "n/a", "100.00", "–"]
     assert made.findings == ("between", "ER1 (sound), seed 0: no numbers, error: ValueError: why")
+
+
+def test_numbers_that_a_sanity_flag_spoils_are_marked(method: Callable[..., Method]) -> None:
+    flag = {"name": "won-by-flagging", "spoils": ["acc_com"]}
+    sound, flagged = method("sound", 160, 20), method("paper", 160, 20)
+    flagged = replace(flagged, records=(replace(flagged.records[0], flags=[flag]),))
+    made = made_of([flagged, sound])
+    marked, unmarked = texts(made)
+    assert [text for text in marked if "(!)" in text] == ["20.0 [13.3, 28.9] (!)"]
+    assert not any("(!)" in text for text in unmarked)
+    assert made.findings[-1].endswith("make the numbers marked (!) doubtful: ER1 (paper): won-by-flagging")
