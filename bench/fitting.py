@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -79,15 +80,17 @@ def fit_classifier(spec: ClassifierSpec, dataset: Dataset, workspace: Workspace)
     store, classes = workspace.store, len(dataset.class_names)
     identity = _classifier_identity(spec, dataset)
     key = store.key("classifiers", identity)
-    network = entry.build(spec.family, classes, spec.config, spec.seed)
+    built = cache(partial(entry.build, spec.family, classes, spec.config, spec.seed))  # only once it is needed
     checkpoints = Checkpoints(store=store, identity=identity, device=workspace.device)
 
     def train() -> Item:
+        network = built()
         history = plain(_train(entry, network, spec, dataset, workspace, checkpoints))
         details = {"history": history, "accuracy": _accuracy(network, spec, dataset, workspace)}
         return store.save("classifiers", key, spec=identity, tensors=network.state_dict(), details=details)
 
     item = store.once("classifiers", key, train)
+    network = built()
     if not _fits(network, item.tensors):
         item = train()
     checkpoints.remove()  # also those that a kill just after storing the classifier has left

@@ -24,8 +24,13 @@ from bench.command_line import asked_for
 from bench.record import Record
 from bench.request import Request
 
-RATES = {"acc_nadv": "ACC-NADV", "acc_com": "ACC-COM", "attack_success_rate": "floor"}
-RATES |= {"tpr_at_5_fpr": "caught at 5 %", "reached": "reached"}
+RATES = {
+    "acc_nadv": "ACC-NADV",
+    "acc_com": "ACC-COM",
+    "attack_success_rate": "floor",
+    "tpr_at_5_fpr": "caught at 5 %",
+    "reached": "reached",
+}
 NUMBERS = {"auroc": "AUROC", "low_score_auroc": "AUROC of low density", "median_l2": "median L2"}
 
 

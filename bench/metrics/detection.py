@@ -75,9 +75,12 @@ def threshold_at(clean: NDArray[np.float64], most: float) -> float:
     return float(ordered[min(allowed, len(clean) - 1)])
 
 
-def passes(attacked: pd.DataFrame, threshold: float) -> pd.Series:
-    """Which rows of attacked images mislead the classifier and are not caught at a threshold: (rows,) bool."""
-    return ~attacked["correct"] & (attacked["probability"] <= threshold)
+def passes(attacked: pd.DataFrame, threshold: float | None) -> pd.Series:
+    """Which rows of attacked images mislead the classifier and are not caught at a threshold: (rows,) bool.
+
+    Without a threshold nothing is caught.
+    """
+    return ~attacked["correct"] & (attacked["probability"] <= (1.0 if threshold is None else threshold))
 
 
 def _share(values: pd.Series) -> Rate:

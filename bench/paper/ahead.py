@@ -1,7 +1,6 @@
 """The runs of several artifacts as one sweep, so that no worker idles at the end of one artifact."""
 
 from collections.abc import Generator, Sequence
-from types import TracebackType
 from typing import Self
 
 from attacks.errors import RequestError
@@ -61,9 +60,7 @@ class Ahead:
         """Return it; nothing has started yet."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End the sweep and its workers."""
         self._records.close()
 

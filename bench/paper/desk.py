@@ -127,9 +127,7 @@ class Desk:
                 if not is_fitted(cell.spec.classifier, cell.dataset, self.workspace)
             ]
             if absent:
-                command = self._typed(self.command)
-                missing = [Missing(what=f"{defense}, seed {seed}", command=command) for defense in absent]
-                raise MissingError(missing, command=command)
+                raise self._lacking(*(f"{defense}, seed {seed}" for defense in absent))
         return [fit_classifier(cell.spec.classifier, cell.dataset, self.workspace) for cell in cells]
 
     def _trained_in(self, defense: str, seed: int, options: Mapping[str, Any]) -> Cell:
@@ -166,8 +164,7 @@ class Desk:
         spec = {"study": kind, "identity": dict(identity), "code": code_version(code)}
         key = store.key(STUDIES, spec)
         if self.collects and not store.holds(STUDIES, key):
-            command = self._typed(self.command)
-            raise MissingError([Missing(what=kind, command=command)], command=command)
+            raise self._lacking(kind)
 
         def make() -> Item:
             tensors, details = compute()
@@ -200,6 +197,11 @@ class Desk:
         if missing:
             raise MissingError(missing, of=len(cells), command=self._typed(self.command))
         return found
+
+    def _lacking(self, *what: str) -> MissingError:
+        """What to raise where things are missing that only the artifact's own command makes."""
+        command = self._typed(self.command)
+        return MissingError([Missing(what=each, command=command) for each in what], command=command)
 
     def _typed(self, command: str) -> str:
         """A command as it must be typed to work in our folders, where they are not the default ones."""

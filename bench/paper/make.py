@@ -77,8 +77,9 @@ def make_artifacts(
         )
         for entry in entries
     ]
-    with Ahead([] if collects else list(zip(entries, desks, strict=True)), crew, workspace, ended) as ahead:
-        for entry, desk in zip(entries, desks, strict=True):
+    pairs = list(zip(entries, desks, strict=True))
+    with Ahead([] if collects else pairs, crew, workspace, ended) as ahead:
+        for entry, desk in pairs:
             ahead.finish(entry.name)
             try:
                 yield _finished(entry, desk)

@@ -29,7 +29,7 @@ def passes_within(exposure: Exposure, run: Record) -> tuple[Floats, Floats]:
     """L2 distances, rising, at which one image more misleads and passes, and the share of all attacked images: (m,)."""
     rows = select(exposure.outcomes[run.run_id], kind="adversarial")
     threshold = run.number("threshold_at_5_fpr")
-    passing = passes(rows, 1.0 if threshold is None else threshold)
+    passing = passes(rows, threshold)
     distances: Floats = np.sort(rows["l2"][passing].to_numpy(dtype=np.float64))
     return distances, np.arange(1, len(distances) + 1) / max(1, len(rows))
 

@@ -12,10 +12,9 @@ from attacks.goal import Goal
 from attacks.pgd import PGD, PgdConfig
 from bench.metrics.changes import mcnemar
 from bench.metrics.rates import rate
-from bench.sanity.contract import Case
+from bench.sanity.contract import LEVEL, Case
 
 MOST_IMAGES = 50
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

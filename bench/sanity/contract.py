@@ -14,6 +14,7 @@ from bench.threats import Threat
 
 DEFAULT, DOCTOR = "default", "doctor"
 UNDER_ATTACK = ("robust_accuracy", "acc_com", "success_rate_at_5_fpr", "attack_success_rate")
+LEVEL = 0.05  # of a check that compares outcomes on the same images by McNemar's exact test
 Made = TypeVar("Made")
 Passed = dict[int, bool]
 """By index in the test split: the attacked image misleads the classifier and passes the detector."""

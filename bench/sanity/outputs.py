@@ -10,7 +10,7 @@ from torch import Tensor
 from attacks.contract import looks_like_probabilities
 from attacks.precision import running_in
 from bench.metrics.changes import mcnemar
-from bench.sanity.contract import Case, Check, Evidence
+from bench.sanity.contract import LEVEL, Case, Check, Evidence
 
 FEW = 10  # images; a fault of the wiring shows in any of them
 ALONE = 4  # of these, shown one by one
@@ -20,7 +20,6 @@ ROUNDING = 1e-5  # of the largest logit: float32 sums in another order
 MOST_MISSED = 0.1  # clean accuracy above 90 % leaves no room for another range
 MANY = 50  # images tried in another range
 MORE_ACCURATE = 0.1  # and significantly so
-LEVEL = 0.05
 
 
 def _forward(case: Case, images: Tensor) -> Tensor:

@@ -9,25 +9,17 @@ import pandas as pd
 from bench.metrics.changes import mcnemar
 from bench.metrics.detection import passes
 from bench.outcomes import select
-from bench.sanity.contract import DOCTOR, Case, Check, Evidence, Passed
-
-LEVEL = 0.05
-
-
-def passed(case: Case) -> Passed:
-    """Which attacked images mislead the classifier and pass the detector at 5 % false positives."""
-    return passes_of(case.outcomes, case.metrics.get("threshold_at_5_fpr"))
+from bench.sanity.contract import DOCTOR, LEVEL, Case, Check, Evidence, Passed
 
 
 def passes_of(outcomes: pd.DataFrame, threshold: float | None) -> Passed:
     """By index in the test split: misclassified and not above the threshold."""
     rows = select(outcomes, kind="adversarial")
-    passing = passes(rows, 1.0 if threshold is None else threshold)
-    return dict(zip(rows["sample_id"].tolist(), passing.tolist(), strict=True))
+    return dict(zip(rows["sample_id"].tolist(), passes(rows, threshold).tolist(), strict=True))
 
 
 def _oblivious_wins(case: Case) -> Evidence | None:
-    own = passed(case)
+    own = passes_of(case.outcomes, case.metrics.get("threshold_at_5_fpr"))
     for name, other in case.rivals:
         shared = own.keys() & other.keys()
         lost = [image for image in shared if other[image] and not own[image]]

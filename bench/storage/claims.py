@@ -73,20 +73,21 @@ class Claims:
         """
         lock = self._lock(name)
         try:
-            self._acquire(lock, timeout=min(self.patience, TELL_AFTER))
-        except Timeout:
-            if self.patience <= TELL_AFTER:
-                raise BusyError(name) from None
-            log.info("waiting for %s, held by %s", name, self.holder(name) or "a process that does not say who it is")
             self._wait(lock, name)
+        except Timeout:
+            raise BusyError(name) from None
         with self._held(name, lock):
             yield
 
     def _wait(self, lock: FileLock, name: str) -> None:
+        """Acquire a lock, after a while saying for whom that waits; `Timeout` when the patience ends."""
         try:
-            self._acquire(lock, timeout=-1 if math.isinf(self.patience) else self.patience - TELL_AFTER)
+            self._acquire(lock, timeout=min(self.patience, TELL_AFTER))
         except Timeout:
-            raise BusyError(name) from None
+            if self.patience <= TELL_AFTER:
+                raise
+            log.info("waiting for %s, held by %s", name, self.holder(name) or "a process that does not say who it is")
+            self._acquire(lock, timeout=-1 if math.isinf(self.patience) else self.patience - TELL_AFTER)
 
     def holder(self, name: str) -> Holder | None:
         """Who says to hold `name`; None when nobody does."""
